@@ -41,7 +41,7 @@ class AblationBench:
         if not isinstance(engine.strategy, PackedStrategy):
             raise SystemExit(f"nothing to switch off: this model is scored in {self.scorer.description.batching}")
         self.strategy: PackedStrategy = engine.strategy
-        self.stock = PaddedStrategy(model=engine.loaded, device=self.strategy.device)
+        self.stock = PaddedStrategy(model=engine.loaded, device=self.strategy.device, classes=len(engine.loaded.labels))
         self.dtype: str = self.scorer.dtype.value
         self.texts = texts
         self.repeats: float = arguments.repeats

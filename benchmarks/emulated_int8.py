@@ -52,7 +52,7 @@ def _multiply(
     if activation == "gelu":
         result = F.gelu(result)
     if dtype is torch.uint8:
-        result = (result / result_step).round_().add_(result_zero).clamp_(0, int8_products.CODES)
+        result = (result / result_step).round_().add_(result_zero).clamp_(0, int8_products.MAX_CODE)
     return result.to(dtype)
 
 

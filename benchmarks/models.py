@@ -210,9 +210,9 @@ def _save(folder: Path, encoder: Any, tokenizer: Any, weight: np.ndarray, bias: 
     """Write a stock two-label folder whose log-odds for positive are `weight @ cls + bias`."""
     import torch
 
-    from sentiment_batch.model.classifier import SentimentClassifier, save_classifier
+    from sentiment_batch.model.classifier import EncoderClassifier, save_classifier
 
-    classifier = SentimentClassifier(encoder, len(LABELS), dropout=0.0)
+    classifier = EncoderClassifier(encoder, len(LABELS), dropout=0.0)
     half = torch.from_numpy(np.asarray(weight, dtype=np.float32)) / 2
     with torch.no_grad():
         classifier.linear.weight.copy_(torch.stack([-half, half]))

@@ -287,7 +287,7 @@ def _exported(place: Place) -> Path:
             logits: torch.Tensor = self.network(input_ids=input_ids, attention_mask=attention_mask).logits
             return logits
 
-    folder = FOLDER / f"benchmark-onnx-{hub.digest_model_folder(Path(place.model))[:16]}-torch{torch.__version__}"
+    folder = FOLDER / f"benchmark-onnx-{hub.hash_model_folder(Path(place.model))[:16]}-torch{torch.__version__}"
     if not folder.exists():
         names = ["input_ids", "attention_mask"]
         mask = torch.ones((3, 16), dtype=torch.int64)

@@ -103,11 +103,11 @@ def _compute_vectors(texts: Sequence[str], arguments: argparse.Namespace) -> Flo
     """(N, D) the vectors of a classifier that has not been trained: those of the base."""
     from sentiment_batch import Scorer
     from sentiment_batch.model import hub
-    from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
+    from sentiment_batch.model.classifier import EncoderClassifier, load_base, save_classifier
     from sentiment_batch.selection.vectors import compute_vectors
 
     encoder, tokenizer = load_base(hub.resolve_model(arguments.base, setting="base"))
-    classifier = SentimentClassifier(encoder, 2, dropout=0.0)
+    classifier = EncoderClassifier(encoder, 2, dropout=0.0)
     with tempfile.TemporaryDirectory() as folder:
         save_classifier(Path(folder), classifier, tokenizer, ["negative", "positive"], arguments.max_length)
         with Scorer.load(folder, dtype="float32") as scorer:

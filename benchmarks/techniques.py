@@ -48,7 +48,7 @@ from sentiment_batch.tokenization.packing import plan_rectangles
 
 if TYPE_CHECKING:
     from benchmarks.ablation_bench import AblationBench, Floats
-    from sentiment_batch.model.forward.attention import CpuTexts
+    from sentiment_batch.model.forward.attention import CpuPackAttention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def techniques(bench: AblationBench) -> Iterator[Technique]:
 
 def _layout(bench: AblationBench) -> Iterator[Technique]:
     numbers, lengths = bench.numbers, bench.numbers.lengths
-    jumbled = AsTheyCome(model=bench.stock.model, device=bench.stock.device)
+    jumbled = AsTheyCome(model=bench.stock.model, device=bench.stock.device, classes=bench.stock.classes)
     mixed = numbers.padded(jumbled.plan(lengths, numbers.budget))
     ordered = numbers.padded(plan_rectangles(lengths, numbers.budget))
     yield Technique(
@@ -129,7 +129,7 @@ def _products(bench: AblationBench) -> Iterator[Technique]:
         why="the same operations; two calls a layer go",
         with_it=bench.run(),
         without=bench.run(
-            separate(bench.strategy.model), inside=lambda: swapped((packed_module, "CpuTexts", FromApart))
+            separate(bench.strategy.model), inside=lambda: swapped((packed_module, "CpuPackAttention", FromApart))
         ),
     )
     if bench.strategy.model.encoder.last_key_value.prepacked is None:
@@ -150,8 +150,8 @@ def _attention(bench: AblationBench) -> Iterator[Technique]:
     numbers = bench.numbers
     scores = numbers.heads * (numbers.layers - 1) * float((numbers.lengths**2).sum())
 
-    def attention(kind: type[CpuTexts]) -> Callable[[], AbstractContextManager[object]]:
-        return lambda: swapped((packed_module, "CpuTexts", kind))
+    def attention(kind: type[CpuPackAttention]) -> Callable[[], AbstractContextManager[object]]:
+        return lambda: swapped((packed_module, "CpuPackAttention", kind))
 
     saved = SOFTMAX_SAVED[numbers.dtype] * scores / numbers.short
     yield Technique(

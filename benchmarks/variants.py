@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 import sentiment_batch.model.forward.attention as attention_module
 import sentiment_batch.scoring.backends.local as local_module
-from sentiment_batch.model.forward.attention import CpuTexts
+from sentiment_batch.model.forward.attention import CpuPackAttention
 from sentiment_batch.model.forward.layers import LayerWeights, LinearWeights, embed, finish_layer, linear
 from sentiment_batch.model.forward.packed import PackedModel
 from sentiment_batch.model.forward.strategies import PaddedStrategy
@@ -40,12 +40,12 @@ class AsTheyCome(PaddedStrategy):
 class WholeLast(PackedModel):
     """Computes the last layer for all tokens, too, and then takes the first of each text."""
 
-    def compute(self, texts: attention_module.PackedTexts) -> torch.Tensor:
+    def compute(self, pack: attention_module.PackAttention) -> torch.Tensor:
         encoder = self.encoder
-        x_TD = embed(encoder, texts)
+        x_TD = embed(encoder, pack)
         for layer in encoder.layers:
-            x_TD = encoder.finish(layer, encoder.activation, texts.attend(linear(x_TD, layer.qkv)), x_TD)
-        return self.head(x_TD.index_select(0, texts.first))
+            x_TD = encoder.finish(layer, encoder.activation, pack.attend(linear(x_TD, layer.qkv)), x_TD)
+        return self.head(x_TD.index_select(0, pack.first))
 
 
 class Apart:
@@ -68,7 +68,7 @@ class Apart:
         return self.parts
 
 
-class FromApart(CpuTexts):
+class FromApart(CpuPackAttention):
     """Attention that gets queries, keys and values as separate tensors."""
 
     def _by_head(self, x: Any, parts: int, texts: int, length: int) -> Any:
@@ -78,14 +78,14 @@ class FromApart(CpuTexts):
 class Separate(PackedModel):
     """One product each for queries, keys and values; `qkv` and `last_key_value` are tuples of them."""
 
-    def compute(self, texts: attention_module.PackedTexts) -> torch.Tensor:
+    def compute(self, pack: attention_module.PackAttention) -> torch.Tensor:
         encoder = self.encoder
-        x_TD = embed(encoder, texts)
+        x_TD = embed(encoder, pack)
         for layer in encoder.layers[:-1]:
-            x_TD = encoder.finish(layer, encoder.activation, texts.attend(self._apart(x_TD, layer.qkv)), x_TD)
-        first_BD = x_TD.index_select(0, texts.first)
+            x_TD = encoder.finish(layer, encoder.activation, pack.attend(self._apart(x_TD, layer.qkv)), x_TD)
+        first_BD = x_TD.index_select(0, pack.first)
         key_value = self._apart(x_TD, encoder.last_key_value)
-        context_BD = texts.attend_first(linear(first_BD, encoder.last_query), key_value)
+        context_BD = pack.attend_first(linear(first_BD, encoder.last_query), key_value)
         return self.head(finish_layer(encoder.layers[-1], encoder.activation, context_BD, first_BD))
 
     @staticmethod
@@ -93,7 +93,7 @@ class Separate(PackedModel):
         return Apart([linear(x, product) for product in products])
 
 
-class Softmax(CpuTexts):
+class Softmax(CpuPackAttention):
     """Attention with the usual softmax, in the same memory."""
 
     def _mix(
@@ -114,7 +114,7 @@ class Softmax(CpuTexts):
         mixed.copy_(outcome.view(texts, heads, queries, -1)[:, :, :wanted])
 
 
-class Fused(CpuTexts):
+class Fused(CpuPackAttention):
     """Attention by torch's own function, for each run of texts."""
 
     def _mix(
@@ -125,7 +125,7 @@ class Fused(CpuTexts):
         mixed.copy_(F.scaled_dot_product_attention(query, key, value))
 
 
-class OneByOne(CpuTexts):
+class OneByOne(CpuPackAttention):
     """Each text by itself, even beside others of its length."""
 
     def __init__(self, pack: Any, *others: Any) -> None:

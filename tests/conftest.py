@@ -187,13 +187,13 @@ def make_model(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Cal
     def make(*labels: str, max_length: int = 64, seed: int = 5) -> Path:
         import torch
 
-        from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
+        from sentiment_batch.model.classifier import EncoderClassifier, load_base, save_classifier
 
         folder = tmp_path_factory.mktemp("models") / "model"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             encoder, tokenizer = load_base(tiny_base)
-            classifier = SentimentClassifier(encoder, len(labels), dropout=0.1)
+            classifier = EncoderClassifier(encoder, len(labels), dropout=0.1)
             torch.nn.init.normal_(classifier.linear.weight, std=0.5)
             save_classifier(folder, classifier, tokenizer, labels, max_length)
         return folder

@@ -25,6 +25,7 @@ def tokens(*texts: Sequence[int]) -> Tokens:
         offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
         owners=np.arange(len(texts)),
         cut=np.zeros(len(texts), dtype=np.bool_),
+        uncut_lengths=np.array(lengths, dtype=np.int64),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.display import fit_text, one_line, shortened, terminal_width, unbroken, visible
+from sentiment_batch.display import collapse_line, escape_controls, escape_line, fit_text, shortened, terminal_width
 from tests.terminal_lines import check_lines, width
 
 
@@ -26,19 +26,19 @@ from tests.terminal_lines import check_lines, width
     ],
 )
 def test_what_would_steer_becomes_an_escape(text, expected):
-    assert visible(text) == expected
+    assert escape_controls(text) == expected
 
 
 @given(st.text(st.characters(exclude_categories=[])))
 def test_no_control_character_and_no_surrogate_is_left(text):
-    shown = visible(text)
+    shown = escape_controls(text)
     assert {unicodedata.category(character) for character in set(shown) - {"\t", "\n"}} & {"Cc", "Cs"} == set()
     assert shown.encode("utf-8").decode("utf-8") == shown
-    assert "\n" not in one_line(text) + unbroken(text)
+    assert "\n" not in collapse_line(text) + escape_line(text)
 
 
 def test_a_line_keeps_its_white_space_as_escapes():
-    assert unbroken("a\tb\r\n  c") == r"a\tb\x0d\n  c"
+    assert escape_line("a\tb\r\n  c") == r"a\tb\x0d\n  c"
 
 
 def test_a_long_text_is_shown_by_its_ends():
@@ -52,7 +52,7 @@ def test_a_text_is_fitted_to_its_columns(text, most):
     found = fit_text(text, most)
     check_lines(found, most)
     if found.endswith("…") and not text.endswith("…"):
-        assert width(one_line(text)) > most
+        assert width(collapse_line(text)) > most
 
 
 def test_a_long_text_is_cut_where_its_columns_end():

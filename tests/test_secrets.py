@@ -24,7 +24,7 @@ from sentiment_batch.cli.messages import terminal_text
 from sentiment_batch.data.formats import find_reader_format, find_writer_format, open_reader, open_writer
 from sentiment_batch.data.input_description import format_description
 from sentiment_batch.errors import SentimentBatchError, UsageError, first_line, listed, refuse_ambiguous_url
-from sentiment_batch.files.filesystems import open_filesystem, unreachable
+from sentiment_batch.files.filesystems import make_unreachable_error, open_filesystem
 from sentiment_batch.locations import scheme_of, split_url, without_password
 from sentiment_batch.records import ReadOptions
 from tests.secret_urls import DATABASES, SCHEMES, secret_urls
@@ -155,7 +155,7 @@ def error_of(url, call):
         except SentimentBatchError:
             raise
         except Exception as error:
-            raise unreachable(url, error) from error
+            raise make_unreachable_error(url, error) from error
     except SentimentBatchError as error:
         return error
     return None

@@ -34,6 +34,7 @@ from sentiment_batch.settings import ScoreSettings, TrainSettings, to_model_name
         ("seed", 2**32, "seed"),
         ("dtype", "float64", "dtype"),
         ("limit", 1, "limit"),
+        ("limit", 2**63, "limit"),
     ],
 )
 def test_a_training_setting_out_of_range_is_named(field, wrong, setting):
@@ -47,6 +48,8 @@ def test_a_training_setting_out_of_range_is_named(field, wrong, setting):
         ("dtype", "int4", "dtype"),
         ("long_text", "middle", "long_text"),
         ("batch_tokens", 0, "batch_tokens"),
+        ("batch_tokens", 10**20, "batch_tokens"),
+        ("labels", ("positive", " "), "labels"),
         ("max_length", 7, "max_length"),
         ("decimals", 8, "decimals"),
         ("decimals", -1, "decimals"),

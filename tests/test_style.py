@@ -41,7 +41,6 @@ SHARED_NAMES = {
     "score": "the same",
     "select": "the same",
     "train": "the same",
-    "SentimentClassifier": "the torch module, and the estimator of scikit-learn that trains it",
     "main": "the command line, and the entry point that reports a missing package before it loads the command line",
 }
 """Public names that several modules define, and why."""
@@ -123,6 +122,10 @@ def test_the_list_of_shared_names_is_short_and_needed():
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_files_are_short(name):
     assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
+
+
+def test_the_package_holds_no_left_over_of_a_merge():
+    assert [path.name for path in SRC.rglob("*") if path.suffix in {".orig", ".rej", ".bak"}] == []
 
 
 def test_the_checks_see_what_they_look_for():

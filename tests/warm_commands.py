@@ -127,7 +127,7 @@ def _import_everything() -> None:
     from sentiment_batch.scoring.output.journal import Journal
     from sentiment_batch.training.checkpoint import state
     from sentiment_batch.training.checkpoint.state import TrainState
-    from sentiment_batch.training.checkpoint.work_folder import Checkpoint
+    from sentiment_batch.training.checkpoint.work_folder import WorkFolder
 
     load = pipeline._load_scorer
 
@@ -142,7 +142,7 @@ def _import_everything() -> None:
     if IGNORE_CHANGE_TIMES in os.environ:
         input_state._identify_on_machine = lambda path, status: {}  # type: ignore[assignment]
     _note_after(Journal, "add", lambda journal, *_: f"finished {journal.finished_rows}")
-    _note_after(Checkpoint, "save_state", lambda checkpoint, values, *_: f"saved step {values['step']}")
+    _note_after(WorkFolder, "save_state", lambda work_folder, values, *_: f"saved step {values['step']}")
 
 
 @dataclass(frozen=True, slots=True)

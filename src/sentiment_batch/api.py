@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.model.openmp import wait_passively
-from sentiment_batch.settings import to_model_name
+from sentiment_batch.settings import MAX_ERRORS, to_model_name
+from sentiment_batch.shares.request import DEFAULT_PERIOD, MAX_WORDS, UNSURE_BELOW, SummaryRequest
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.assess import Evaluation
@@ -99,7 +100,8 @@ def train(
         val: a frame or path to validate on, instead of a share of the reviews.
         test: a frame or path to measure the final model on.
         unlabelled: texts without labels: a frame, a path, a list of texts, or a list of frames and `pathlib.Path`s. The
-            model learns from what other models are sure of, if that makes it better on the rows that validate.
+            model also learns from the labels that other models give these texts with certainty, if that makes it
+            better on the validation rows.
         stars: the meaning of numbers: where negative ends and positive begins, such as `2,4`, or
             `negative=1-2,neutral=3,positive=4-5`.
         labels_map: other words for labels, such as `{"negativ": "negative"}`.
@@ -119,7 +121,7 @@ def train(
         InputError: the reviews cannot be read, or a classifier cannot learn from them.
         ModelError: the base cannot be used.
         DeviceError: the device does not exist, or its memory is too small.
-        OutputError: something is at `output`, it cannot be written, or an interrupted run is in the way.
+        OutputError: `output` exists, cannot be written, or has an unfinished run.
         UsageError: a setting is out of range.
     """
     from sentiment_batch.data.text_columns import to_column_name, to_column_names
@@ -160,7 +162,7 @@ def evaluate(
     labels_map: Mapping[str, str] | str | None = None,
     no_answer: Sequence[object] | str | None = None,
     by: str | None = None,
-    errors: int = 20,
+    errors: int = MAX_ERRORS,
     **settings: Unpack[ScoreKeywords],
 ) -> Evaluation:
     """Measure a model on labelled reviews.
@@ -216,12 +218,12 @@ def summarize(
     *,
     by: str | Sequence[str] = (),
     over: str | None = None,
-    every: str = "month",
+    every: str = DEFAULT_PERIOD,
     date_format: str | None = None,
     prefix: str | None = None,
     text_column: str | Sequence[str] | None = None,
-    unsure_below: float = 0.7,
-    words: int = 8,
+    unsure_below: float = UNSURE_BELOW,
+    words: int = MAX_WORDS,
 ) -> ShareSummary:
     """Compute the share of each label in a scored table.
 
@@ -250,7 +252,7 @@ def summarize(
     from sentiment_batch.data.text_columns import to_column_name, to_column_names
     from sentiment_batch.frames.open_table import open_table
     from sentiment_batch.shares.known_model import read_known_model
-    from sentiment_batch.shares.run import SummaryRequest, summarize_shares
+    from sentiment_batch.shares.run import summarize_shares
 
     request = SummaryRequest(
         by=to_column_names(by),

@@ -10,7 +10,8 @@ import unicodedata
 from typing import TextIO
 
 BLOCK = {"block": True}
-"""The `extra` of a log record of several lines, whose parts were made one line each. Others are shown in one line."""
+"""Pass this as `extra` to log a record of several lines, each already cleaned. Without it, a record is shown in one
+line."""
 MAX_SHOWN_CHARACTERS = 240
 """Characters of a text that are shown. Of a longer text both ends and the number of characters between are shown."""
 DEFAULT_TERMINAL_WIDTH = 80
@@ -20,14 +21,14 @@ MIN_TERMINAL_WIDTH = 60
 
 
 class _Escapes(dict[int, int | str]):
-    """A table for `str.translate` that finds what shows a code point when it is first used."""
+    """A table for `str.translate`. It computes the escape of a code point at its first use."""
 
     def __missing__(self, point: int) -> int | str:
         self[point] = shown = _escape(point)
         return shown
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     """`text` with an escape for each control character, surrogate and change of text direction.
 
     Tabs and line feeds stay.
@@ -35,22 +36,22 @@ def visible(text: str) -> str:
     return text.translate(_Escapes())
 
 
-def unbroken(text: str) -> str:
-    """`text` in one line, as `visible` shows it, with escapes for tabs and line feeds, too."""
-    return visible(text).replace("\t", "\\t").replace("\n", "\\n")
+def escape_line(text: str) -> str:
+    """`text` in one line, as `escape_controls` shows it, with escapes for tabs and line feeds, too."""
+    return escape_controls(text).replace("\t", "\\t").replace("\n", "\\n")
 
 
-def one_line(text: str) -> str:
-    """`text` in one line, as `visible` shows it. Each run of white space becomes one blank."""
-    return visible(" ".join(text.split()))
+def collapse_line(text: str) -> str:
+    """`text` in one line, as `escape_controls` shows it. Each run of white space becomes one blank."""
+    return escape_controls(" ".join(text.split()))
 
 
 def shortened(text: str, most: int = MAX_SHOWN_CHARACTERS) -> str:
-    """`text` as `visible` shows it, or both its ends if it has more than `most` characters."""
+    """`text` as `escape_controls` shows it, or both its ends if it has more than `most` characters."""
     if len(text) <= most:
-        return visible(text)
+        return escape_controls(text)
     half = most // 2
-    return f"{visible(text[:half])} [… {len(text) - 2 * half:,} characters …] {visible(text[-half:])}"
+    return f"{escape_controls(text[:half])} [… {len(text) - 2 * half:,} characters …] {escape_controls(text[-half:])}"
 
 
 def terminal_width(stream: TextIO) -> int:
@@ -62,7 +63,7 @@ def terminal_width(stream: TextIO) -> int:
 
 def fit_text(text: str, max_columns: int) -> str:
     """`text` in one line of at most `max_columns` columns, without control characters."""
-    line = one_line(text[: 10 * max_columns])
+    line = collapse_line(text[: 10 * max_columns])
     if len(text) <= 10 * max_columns and count_columns(line) <= max_columns:
         return line
     taken = 0
@@ -75,7 +76,7 @@ def fit_text(text: str, max_columns: int) -> str:
 
 def pad_text(text: str, columns: int) -> str:
     """`text` in one line, with blanks after it up to `columns` columns."""
-    line = one_line(text)
+    line = collapse_line(text)
     return line + " " * (columns - count_columns(line))
 
 

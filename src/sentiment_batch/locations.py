@@ -35,14 +35,15 @@ _OF_DATABASES = re.compile(
     r"password|passfile|options|service(file)?|dbname|replication|require\w+|krbsrvname|gsslib|tcp_user_timeout|"
     r"fallback_application_name|(max|min)_protocol_version|(ssl|scram_|oauth_)\w*"
 )
-"""Other parameters of databases. After a secret, any other name may be a part of it, which follows an & in it."""
+"""Other parameters of databases. After a parameter that is a secret, a name that is not in this list may be the rest of
+the secret, if the secret contains an `&`."""
 _SCHEME = r"[\w+.-]{1,30}"
 _SCHEMES = re.compile(rf"(?:{_SCHEME}::)*{_SCHEME}")
 _URL = re.compile(rf"({_SCHEME}):(//?)(\S*)")
 """A URL in a text. One slash counts, because somebody may have forgotten the other."""
 _LINK = re.compile(rf"[^\s:@?]*::(?:{_SCHEME}::)*({_SCHEME})://")
 """The first part of a chain of fsspec, such as `a.csv::s3://`, if it holds no secret."""
-# A sign at the end of a word ends a quotation or a part of a sentence.
+# A mark such as a comma or quote at the end of the URL belongs to the sentence around it.
 _PARAMETER = re.compile(r"(?<=[?&;#])([^\s?&;#=]*)=([^\s&]*?)(?=[,.:;'\")]?(?:&|$))|(?<=&)[^\s&]+")
 _BARE_PARAMETER = re.compile(r"(?<=[?&])[^\s?&=]+(?=&|$)")
 

@@ -10,10 +10,10 @@ import sys
 from sentiment_batch.errors import DeviceError
 
 _MORE = "give this process more memory (ulimit -v, the limit of the container, or fewer other programs)"
-OUT_OF_MEMORY = f"this process gets no more memory. Use a smaller model, `batch_tokens` or `max_length`, or {_MORE}."
+OUT_OF_MEMORY = f"this process is out of memory. Use a smaller model, `batch_tokens` or `max_length`, or {_MORE}."
 """The message where smaller batches cannot help."""
 MIN_ADDRESS_SPACE = 2**30
-"""Bytes of addresses without which torch cannot be loaded: its import takes some 650 MB, and this package 200 more."""
+"""Least address space in bytes to load torch. Its import takes some 650 MB, and this package 200 MB more."""
 _WORDS = re.compile(
     r"DefaultCPUAllocator|not enough memory|can't allocate memory|Cannot allocate memory|std::bad_alloc|"
     r"could not create a (?:memory|primitive)|failed to map segment|os error 12\b|"

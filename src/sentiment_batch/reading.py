@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sentiment_batch.data.readers.dataset_files import natural_sort_key
 from sentiment_batch.data.readers.header import MAX_HEADER_ROWS, check_header, rate_table
 from sentiment_batch.data.readers.header_names import make_distinct, warn_renamed
 from sentiment_batch.data.readers.parquet import ParquetReader
@@ -12,6 +13,7 @@ __all__ = [
     "ParquetReader",
     "check_header",
     "make_distinct",
+    "natural_sort_key",
     "rate_table",
     "refuse_other_formats",
     "refuse_text",

@@ -9,12 +9,14 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Literal, TypeVar, get_args
 
-from sentiment_batch.errors import UsageError
+from sentiment_batch.errors import UsageError, listed
 
 LongText = Literal["head", "tail", "head-tail", "windows"]
 LONG_TEXT: tuple[str, ...] = get_args(LongText)
 """What happens to a text of more tokens than fit: keep its head, its tail, both, or score it in windows."""
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
+TRAIN_DTYPES = ("auto", "float32", "bfloat16")
+"""Training in float16 would need loss scaling, and int8 is for scoring on a CPU."""
 CLASS_WEIGHTS = ("none", "auto")
 ON_BAD_ROW = ("fail", "mark")
 """What happens to a bad row, which cannot be read or scored as it stands.
@@ -27,10 +29,16 @@ DEFAULT_HUB_MODEL = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 DEFAULT_MODEL_FOLDER = "sentiment-model"
 DEFAULT_VAL_SIZE = 0.1
 """Share of the texts held back for validation, where rows are plenty."""
+MAX_ERRORS = 20
+"""Default number of errors, and of labels that are likely wrong, in an evaluation."""
 LOCAL = "local"
 """The engine that scores on this machine."""
-META = "sentiment_batch.json"
+WORK_FOLDER_ENDING = ".training"
+"""The end of the name of the folder, beside a model folder, in which a training keeps its unfinished work."""
+META_FILE = "sentiment_batch.json"
 """The file that makes a stock model folder one of ours: label mapping, text policy, seeds, metrics."""
+MAX_WHOLE_NUMBER = 2**63 - 1
+"""The largest number that 64 bits hold."""
 DETERMINISTIC_BATCH = {"tokens": 8_192, "texts": 256}
 """The one shape of all batches of a deterministic run. Each trained model stores it, so that later versions keep it."""
 
@@ -66,6 +74,7 @@ class TrainSettings:
     max_length: int | None = None
     """Tokens per text, special ones included; None takes what the encoder has positions for."""
     long_text: LongText = "head-tail"
+    """What to read of a text of more tokens than `max_length`: its `head`, its `tail`, or both (`head-tail`)."""
     patience: int | None = 2
     """Validations in a row without a better loss before training stops; None never stops early."""
     class_weights: str = "none"
@@ -77,11 +86,14 @@ class TrainSettings:
     val_size: float | None = None
     """Share of the texts held back for validation; None takes `DEFAULT_VAL_SIZE`, or folds if the rows are few."""
     folds: int | None = None
-    """Parts of the rows that validate in turn, each a model that is trained on the others; the published model is
+    """The number of folds. Each fold validates a model that is trained on the other folds. The published model is
     trained on all rows. 0 holds back a share instead, None takes what fits the number of rows."""
     seed: int = 42
+    """The number that decides all that is random: the split, the order of the rows, dropout and crops."""
     device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
     dtype: str = "auto"
+    """The dtype of the computation: `float32` or `bfloat16`; `auto` takes what suits the device."""
     limit: int | None = None
     """Rows of the random sample to train on, drawn with the seed; None takes all rows."""
     learning_curve: bool = False
@@ -98,11 +110,11 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_types(self)
-        _at_least(self, epochs=1, batch_size=1, max_length=8, patience=1, limit=2, ensemble=2, unlabelled_limit=1)
+        check_at_least(self, epochs=1, batch_size=1, max_length=8, patience=1, limit=2, ensemble=2, unlabelled_limit=1)
         _between(self, weight_decay=(0, 1), warmup=(0, 1), dropout=(0, 0.95), layer_decay=(0.1, 1))
         _between(self, label_smoothing=(0, 0.5), random_crops=(0, 1), weight_average=(0, 0.9999))
         _between(self, unlabelled_confidence=(0, 1), unlabelled_weight=(0.001, 10))
-        _one_of(self, long_text=LONG_TEXT, class_weights=CLASS_WEIGHTS, dtype=DTYPES)
+        _one_of(self, long_text=LONG_TEXT, class_weights=CLASS_WEIGHTS, dtype=TRAIN_DTYPES)
         if self.learning_rate is not None and not 0.0 < self.learning_rate < 1.0:
             raise UsageError(f"`learning_rate` is {self.learning_rate}; it must lie between 0 and 1, such as 5e-5.")
         if self.long_text == "windows":
@@ -160,14 +172,16 @@ class ScoreSettings:
         if named is not None and not (isinstance(named, list | tuple) and all(isinstance(one, str) for one in named)):
             # The characters of a text would become the labels, and a set has no order.
             raise UsageError(f"`labels` is {named!r}; it must be a list of names, such as ['negative', 'positive'].")
+        if named is not None and not all(one.strip() for one in named):
+            raise UsageError(f"`labels` is {listed(named)}, of which one is empty. Name every label.")
         object.__setattr__(self, "labels", named if named is None else tuple(named))
         check_types(self)
         if self.engine == LOCAL and self.engine_options:
             raise UsageError(
-                f"`engine_option` is for engines of plugins, and the engine {LOCAL!r} takes none. Name another engine "
-                "with `engine`, or leave the option out."
+                f"`engine_options` is for engines of plugins, and the engine {LOCAL!r} takes none. Name another engine "
+                "with `engine`, or leave the options out."
             )
-        _at_least(self, batch_tokens=1, max_length=8)
+        check_at_least(self, batch_tokens=1, max_length=8)
         _one_of(self, dtype=DTYPES, long_text=LONG_TEXT)
         if self.deterministic and self.compile:
             raise UsageError(
@@ -223,7 +237,7 @@ def make_settings(record: type[Settings], given: Mapping[str, Any], purpose: str
 
 
 def check_types(record: Any) -> None:
-    """Make each number, text and truth value in a dataclass a plain one, such as an int of a numpy integer.
+    """Replace each number, string and boolean in a record by a plain Python value, such as a numpy integer by an int.
 
     Raises:
         UsageError: one is of another type.
@@ -237,7 +251,7 @@ def check_types(record: Any) -> None:
             continue
         try:
             object.__setattr__(record, field.name, plain(value))
-        except TypeError:
+        except (TypeError, OverflowError):
             raise UsageError(f"`{field.name}` is {value!r}; it must be {wanted}.") from None
 
 
@@ -279,12 +293,17 @@ _KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
-def _at_least(record: Any, **limits: int) -> None:
-    """Check that each named setting is at least its limit; None stands for no choice."""
+def check_at_least(record: Any, **limits: int) -> None:
+    """Check that each named whole number is at least its limit, and fits in 64 bits; None stands for no choice.
+
+    Raises:
+        UsageError: one is too small or too large.
+    """
     for name, least in limits.items():
         value = getattr(record, name)
-        if value is not None and value < least:
-            raise UsageError(f"`{name}` is {value}; it must be at least {least}.")
+        if value is not None and not least <= value <= MAX_WHOLE_NUMBER:
+            most = f"at most {MAX_WHOLE_NUMBER}" if value > least else f"at least {least}"
+            raise UsageError(f"`{name}` is {value}; it must be {most}.")
 
 
 def _between(record: Any, **ranges: tuple[float, float]) -> None:

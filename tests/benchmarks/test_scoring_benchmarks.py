@@ -310,7 +310,7 @@ def test_an_engine_is_compared_with_this_machine(tmp_path, tiny_model, reviews_c
 
 def test_tokens_of_both_libraries_are_compared(tmp_path, tiny_model, reviews_csv, capsys, monkeypatch):
     pytest.importorskip("nanotoken")
-    monkeypatch.setattr(odd_texts, "PLANES", 0x400)
+    monkeypatch.setattr(odd_texts, "NUM_CODE_POINTS", 0x400)
     for variable in ("TOKENIZERS_PARALLELISM", "SENTIMENT_BATCH_TOKENIZER"):  # the benchmark sets them
         monkeypatch.setenv(variable, "")
     path = tmp_path / "figures.json"

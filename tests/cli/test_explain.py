@@ -88,11 +88,12 @@ def test_control_characters_do_not_reach_the_terminal(explain):
     assert "\\x1b" in result.stdout
 
 
-@pytest.mark.parametrize("text", ["", "  \n "])
-def test_a_blank_text_has_no_label(explain, text):
+@pytest.mark.parametrize("text", ["", "  \n ", "N/A", "None"])
+def test_a_text_that_gets_no_score_has_no_label_and_no_weights(explain, text):
     assert "(no text)" in explain(text).stdout
     (one,) = objects(explain("--json", "--", text))
-    assert one["sentiment"] is None
+    assert (one["sentiment"], one["for"], one["against"]) == (None, [], [])
+    assert all(weight is None for _, weight in one["words"])
     assert "".join(piece for piece, _ in one["words"]) == text
 
 
@@ -197,7 +198,7 @@ def test_a_page_is_never_written_over_another_file_unasked(explain, tmp_path):
         (["--html", "/"], 1, "is a folder"),
         (["--top", "-1"], 2, "--top"),
         (["--max-length", "1"], 2, "--max-length is 1"),
-        (["--labels", "a"], 1, "needs 2 different ones"),
+        (["--labels", "a"], 2, "needs 2 different ones"),
     ],
 )
 def test_a_mistake_is_one_line(explain, arguments, code, part):

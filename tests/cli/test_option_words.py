@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sentiment_batch.cli import group
 from sentiment_batch.cli.messages import terminal_text
-from sentiment_batch.cli.option_words import word_options
+from sentiment_batch.cli.option_words import format_as_options
 
 SCORE, TRAIN, PREDICT = (group.commands[name] for name in ("score", "train", "predict"))
 NAMES = ["text_column", "prefix", "model", "labels", "device", "no_such_option"]
@@ -49,7 +49,7 @@ NAMES = ["text_column", "prefix", "model", "labels", "device", "no_such_option"]
     ],
 )
 def test_a_setting_becomes_the_option_of_score(python, option):
-    assert word_options(f"Use `{python}`, or not.", SCORE) == f"Use {option}, or not."
+    assert format_as_options(f"Use `{python}`, or not.", SCORE) == f"Use {option}, or not."
 
 
 @pytest.mark.parametrize(
@@ -76,17 +76,17 @@ def test_a_setting_becomes_the_option_of_score(python, option):
 )
 def test_what_is_no_setting_of_the_command_stays_as_it_is(text):
     message = f"Use `{text}`."
-    assert word_options(message, SCORE) == message
+    assert format_as_options(message, SCORE) == message
 
 
 def test_switches_and_arguments_of_other_commands():
-    found = word_options("`calibrate=False`, `calibrate=True`, `report=False`, `output`, `reviews`", TRAIN)
+    found = format_as_options("`calibrate=False`, `calibrate=True`, `report=False`, `output`, `reviews`", TRAIN)
     assert found == "--no-calibrate, --calibrate, --no-report, --output, REVIEWS"
-    assert word_options("`arguments`", PREDICT) == "TEXT"
+    assert format_as_options("`arguments`", PREDICT) == "TEXT"
 
 
 def test_several_settings_in_one_message_and_an_odd_backquote():
-    found = word_options("`decimals` is 9 and `prefix` is '`'; see `nothing` and `overwrite=True`", SCORE)
+    found = format_as_options("`decimals` is 9 and `prefix` is '`'; see `nothing` and `overwrite=True`", SCORE)
     assert found == "--decimals is 9 and --prefix is '`'; see `nothing` and --overwrite"
 
 
@@ -94,7 +94,7 @@ def test_several_settings_in_one_message_and_an_odd_backquote():
 @example("`" * 9, SCORE)
 @example("`" + "(" * 500 + "`", SCORE)
 def test_any_text_is_worded_and_without_backquotes_unchanged(text, command):
-    worded = word_options(text, command)
+    worded = format_as_options(text, command)
     if "`" not in text:
         assert worded == text
     assert terminal_text(text, command) is not None
@@ -103,7 +103,7 @@ def test_any_text_is_worded_and_without_backquotes_unchanged(text, command):
 @given(st.sampled_from(NAMES), st.text())
 def test_a_shell_reads_the_value_of_a_worded_setting(name, value):
     python = f"{name}={value!r}"
-    worded = word_options(f"`{python}`", SCORE)
+    worded = format_as_options(f"`{python}`", SCORE)
     if name == "no_such_option" or not value.isprintable() or "`" in value:
         assert ast.literal_eval(value.__repr__()) == value
         assert worded.startswith("`")
@@ -116,7 +116,7 @@ def test_every_option_of_every_command_is_worded_by_its_name():
         for option in command.params:
             if isinstance(option, click.Option):
                 flag = max(option.opts, key=len)
-                assert word_options(f"`{flag.lstrip('-').replace('-', '_')}`", command) == flag
+                assert format_as_options(f"`{flag.lstrip('-').replace('-', '_')}`", command) == flag
 
 
 def test_the_terminal_shows_no_password_and_no_control_character():

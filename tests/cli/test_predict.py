@@ -177,7 +177,7 @@ def test_labels_can_be_named(predict):
         (["-m", "./nowhere"], 1, "no model folder is at"),
         (["--batch-tokens", "x"], 2, "--batch-tokens"),
         (["--max-length", "1"], 2, "--max-length is 1"),
-        (["--labels", "a"], 1, "needs 2 different ones"),
+        (["--labels", "a"], 2, "needs 2 different ones"),
         (["--dtype", "int4"], 2, "--dtype"),
     ],
 )

@@ -66,6 +66,12 @@ def test_standard_input_and_output_are_a_dash(score, table, tmp_path):
     assert [json.loads(line)["id"] for line in lines] == ["007", "008", "009"]
 
 
+def test_a_table_without_a_text_in_any_row_is_warned_of(score, tmp_path):
+    (tmp_path / "blank.csv").write_text("id,review\n1,\n2, \n")
+    result = score(tmp_path / "blank.csv", tmp_path / "out.csv", "--quiet")
+    assert (result.exit_code, result.stderr) == (0, "warning: no row has a text in 'review', so no row has a label\n")
+
+
 def test_columns_and_limit(score, table, tmp_path):
     score(table, tmp_path / "out.csv", "--columns", "review", "--limit", 1)
     lines = (tmp_path / "out.csv").read_text().splitlines()
@@ -103,6 +109,8 @@ def test_an_existing_out_is_replaced_only_if_asked(score, table, tmp_path):
         (["{in}", "{out}", "--batch-tokens", "0"], 2, ["--batch-tokens is 0"]),
         (["{in}", "{out}", "--batch-tokens", "-5"], 2, ["--batch-tokens"]),
         (["{in}", "{out}", "--limit", "-1"], 2, ["--limit is -1"]),
+        (["{in}", "{out}", "--limit", "9" * 20], 2, ["--limit is 99999999999999999999; it must be at most"]),
+        (["{in}", "{out}", "--labels", ",b"], 2, ["--labels is '', 'b', of which one is empty"]),
         (["{in}", "{out}", "--decimals", "8"], 2, ["--decimals is 8"]),
         (["{in}", "{out}", "--prefix", ""], 2, ["--prefix is empty"]),
         (["{in}", "{out}", "--max-length", "2"], 2, ["--max-length is 2"]),
@@ -113,7 +121,7 @@ def test_an_existing_out_is_replaced_only_if_asked(score, table, tmp_path):
         (["{in}", "{out}", "--device", "tpu"], 2, ["--device is 'tpu'"]),
         (["{in}", "{out}", "--device", "cuda:99"], 1, ["--device is 'cuda:99'", "Set --device to auto or cpu"]),
         (["{in}", "{out}", "--dtype", "float16"], 2, ["--dtype is float16", "on a CPU"]),
-        (["{in}", "{out}", "--labels", "a,b,c"], 1, ["needs 2 different ones"]),
+        (["{in}", "{out}", "--labels", "a,b,c"], 2, ["needs 2 different ones"]),
         (["{in}", "{out}", "-m", "./nowhere"], 1, ["no model folder is at ./nowhere"]),
         (["{in}", "{out}", "-m", "{in}"], 1, ["is a file; a model is a folder"]),
         (["{in}", "{out}", "-m", "{tmp}"], 1, ["holds no config.json"]),

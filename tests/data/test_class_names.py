@@ -12,6 +12,7 @@ from sentiment_batch.data.class_names import find_class_names
 from sentiment_batch.data.formats import open_reader
 from sentiment_batch.data.label_columns import name_labels
 from sentiment_batch.data.labelled_rows import read_labelled_rows
+from sentiment_batch.errors import InputError
 from sentiment_batch.labels.inference import infer_mapping
 from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.training.inspection import inspect_table
@@ -73,3 +74,43 @@ def test_metadata_of_another_kind_are_no_error(metadata):
     schema = pa.schema([("label", pa.int64())], metadata)
     assert find_class_names(schema, "label") is None
     assert find_class_names(schema, "label.inside") is None
+
+
+def write_files(folder, *tables):
+    folder.mkdir()
+    for number, table in enumerate(tables):
+        pq.write_table(table, folder / f"{number}.parquet")
+    return open_reader(str(folder))
+
+
+SWAPPED = {"names": ["neg", "pos"], "_type": "ClassLabel"}
+UNNAMED = {"dtype": "int64", "_type": "Value"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(FEATURE, SWAPPED), (FEATURE, UNNAMED), (UNNAMED, FEATURE), (FEATURE, FEATURE | {"names": []})]
+)
+def test_files_that_differ_in_their_class_names_are_refused(tmp_path, one, other):
+    message = r"numbers in column 'label' need not .*0\.parquet has .*, .*1\.parquet has .* give the files one by one"
+    with pytest.raises(InputError, match=message):
+        write_files(tmp_path / "data", make_table(one), make_table(other))
+
+
+def test_a_file_without_any_metadata_is_refused_beside_class_names(tmp_path):
+    bare = make_table(FEATURE, pa.float64()).replace_schema_metadata(None)
+    with pytest.raises(
+        InputError, match=r"0\.parquet has the class names 'pos', 'neg', .*1\.parquet has no class names"
+    ):
+        write_files(tmp_path / "data", make_table(FEATURE), bare)
+
+
+def test_class_names_that_the_first_file_lacks_are_found(tmp_path):
+    tables = [make_table(FEATURE).drop_columns(["label"]).replace_schema_metadata({"mine": "1"}), make_table(FEATURE)]
+    reader = write_files(tmp_path / "data", *tables, make_table(UNNAMED, pa.null(), [None] * 5))
+    assert reader.schema.metadata[b"mine"] == b"1"
+    assert read_labelled_rows(reader, "data").labels == [*[None] * 5, "pos", "neg", None, "pos", "neg", *[None] * 5]
+
+
+def test_equal_class_names_leave_the_metadata_as_they_are(tmp_path):
+    reader = write_files(tmp_path / "data", make_table(FEATURE), make_table(FEATURE))
+    assert reader.schema.metadata == make_table(FEATURE).schema.metadata

@@ -54,8 +54,10 @@ def test_a_path_that_leads_nowhere_is_no_column(path):
 def test_the_error_for_a_wrong_path_names_the_likely_one():
     with pytest.raises(InputError, match=r"no column 'a\.n\.txt'; did you mean 'a\.n\.text'\?"):
         check_column(BATCH.schema, "a.n.txt", "text_column")
-    with pytest.raises(InputError, match=r"no column 'a\.n\.text'"):
+    with pytest.raises(InputError, match=r"`columns` takes whole columns, and 'a\.n\.text' .*column 'a'\. Name 'a'"):
         check_column(BATCH.schema, "a.n.text", "columns", whole=True)
+    with pytest.raises(InputError, match=r"no column 'a\.n\.txt'\. The columns are 'id', 'a\.b', 'a'\. Name"):
+        check_column(BATCH.schema, "a.n.txt", "columns", whole=True)
     assert [path for path, _ in list_paths(BATCH.schema)] == [
         "id",
         "a.b",

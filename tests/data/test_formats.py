@@ -264,6 +264,9 @@ def test_the_plugins_of_the_process_are_made_once():
         ("postgresql://ann@host/shop?table=reviews", "Install it with pip install sentiment-batch-sql"),
         ("postgresql+psycopg2://ann@host/shop", "Install it with pip install sentiment-batch-sql"),
         ("delta:///data/reviews/", "Install it with pip install sentiment-batch-delta"),
+        ("delta://reviews.parquet", "Install it with pip install sentiment-batch-delta"),
+        ("sqlite:///shop.csv", "Install it with pip install sentiment-batch-sql"),
+        ("mysql://ann:secret@host/shop.json", "no plugin reads. Export the rows"),
         ("mysql://ann:secret@host/shop", "no plugin reads. Export the rows of a query to Parquet or CSV"),
         ("snowflake://account/shop", "no plugin reads. Export the rows of a query to Parquet or CSV"),
     ],
@@ -287,6 +290,14 @@ def test_a_format_of_a_missing_plugin_names_its_package(install, name):
     install()
     with pytest.raises(UsageError, match=f"pip install sentiment-batch-{name}"):
         formats.find_reader_format("reviews.bin", name)
+
+
+def test_a_table_whose_name_ends_like_a_file_is_a_table(install):
+    loads = install(delta=plugin(crash, name="delta", suffix=".none", schemes=("delta",)))
+    assert formats.find_reader_format("s3://bucket/reviews.parquet").name == "parquet"
+    assert loads == []
+    assert formats.find_reader_format("delta://reviews.parquet").name == "delta"
+    assert formats.find_writer_format("delta:///data/reviews.csv").name == "delta"
 
 
 def test_with_its_plugin_a_database_file_only_needs_a_url(install):

@@ -8,10 +8,10 @@ from sentiment_batch.data.label_columns import LabelColumns, find_label_column
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.files.checksums import checked_json
-from sentiment_batch.labels.settings import UNSAID, LabelSettings
+from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
 
 
-def find(chosen=None, texts=("text",), settings=UNSAID, **columns) -> str:
+def find(chosen=None, texts=("text",), settings=NO_LABEL_SETTINGS, **columns) -> str:
     return find_label_column(TableReader(pa.table(columns)), chosen, texts, settings)
 
 
@@ -174,7 +174,7 @@ def test_the_manifest_of_a_scoring_names_predictions(tmp_path):
     }
     columns = pa.record_batch({"label": WORDS, "rating": [1, 5] * 5})
     for name, found in (("mood", "label"), ("label", "rating")):
-        manifest["output_columns"][2:4] = [f"{name}: string", f"{name}_score: float"]
+        manifest["output_columns"][2:4] = [f"{name}: dictionary<values=string, indices=int8>", f"{name}_score: float"]
         (tmp_path / "out.csv.manifest.json").write_bytes(checked_json(manifest))
         candidates = LabelColumns(columns.schema, location=str(tmp_path / "out.csv"))
         candidates.add(columns)

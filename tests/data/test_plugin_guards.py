@@ -52,7 +52,7 @@ FAILURES = [
 
 def guarded(plugin=PLUGIN, on_bad_row=None, **parts):
     good = {"schema": ROWS.schema, "num_rows": None, "splits": lambda: [SPLIT], "batches": lambda split: [ROWS]}
-    bad_rows = None if on_bad_row is None else BadRowGuard(plugin.error, on_bad_row)
+    bad_rows = None if on_bad_row is None else BadRowGuard(plugin.make_error, on_bad_row)
     return GuardedReader(SimpleNamespace(**good | {"close": lambda: None} | parts), plugin, bad_rows)
 
 
@@ -197,6 +197,12 @@ def test_a_batch_that_would_crash_the_process_is_refused():
     batch = pa.record_batch({"n": astray})
     with pytest.raises(PluginError, match=r"its record batch in sheet 1 is not valid: ArrowInvalid"):
         list(guarded(schema=batch.schema, batches=lambda split: [batch]).batches(SPLIT))
+
+
+def test_batches_have_the_marks_of_the_schema():
+    schema = pa.schema([field.with_metadata({"mark": "1"}) for field in ROWS.schema])
+    (batch,) = guarded(schema=schema).batches(SPLIT)
+    assert batch.schema.equals(schema, check_metadata=True)
 
 
 def test_strings_that_are_not_utf8_are_bad_rows():

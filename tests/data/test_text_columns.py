@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from sentiment_batch.data.readers.table import TableReader
-from sentiment_batch.data.text_columns import choose_text_columns
+from sentiment_batch.data.text_columns import choose_text_columns, find_text_columns
 from sentiment_batch.errors import InputError
 
 BOTH = ("title", "body")
@@ -162,3 +162,11 @@ def test_empty_cells_do_not_make_a_text_column_short(nothing):
 
 def test_a_constant_column_of_long_texts_counts_if_it_is_alone():
     assert choose_text_columns(TableReader(table(id=[1, 2], phrase=[REMARK] * 2))).names == ("phrase",)
+
+
+def test_the_message_of_a_column_of_lists_names_the_columns_of_text():
+    lists = pa.schema([("tags", pa.list_(pa.string())), ("n", pa.int64())])
+    with pytest.raises(InputError, match=r"'tags' holds list.*, not text, and no other column holds text\. Write the"):
+        find_text_columns(lists, ["tags"])
+    with pytest.raises(InputError, match=r"not text\. Name another .*; the columns of text are 'review'\."):
+        find_text_columns(lists.append(pa.field("review", pa.string())), ["tags"])

@@ -8,7 +8,7 @@ import uuid
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.data.value_names import concatenate_dictionaries, name_values
+from sentiment_batch.data.value_names import concatenate_dictionaries, format_values
 from sentiment_batch.records import JSON_MARK
 
 FAR = 2**62
@@ -16,7 +16,7 @@ FAR = 2**62
 
 def named(column, field=None):
     field = field or pa.field("a", column.type)
-    return name_values(pa.record_batch([column], pa.schema([field])), "a").to_pylist()
+    return format_values(pa.record_batch([column], pa.schema([field])), "a").to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_json_strings_are_named_without_quotes():
 def test_batches_of_different_dictionaries_share_one_afterwards():
     parts = [pa.array(values).dictionary_encode() for values in (["a", "b"], [None, "b", "c"], [])]
     batches = [pa.record_batch([part.cast(pa.dictionary(pa.int8(), pa.string()))], ["a"]) for part in parts]
-    whole = concatenate_dictionaries([name_values(batch, "a") for batch in batches])
+    whole = concatenate_dictionaries([format_values(batch, "a") for batch in batches])
     assert whole.to_pylist() == ["a", "b", None, "b", "c"]
     assert whole.dictionary.to_pylist() == ["a", "b", "c"]
     assert len(concatenate_dictionaries([])) == 0
@@ -88,4 +88,4 @@ def test_batches_of_different_dictionaries_share_one_afterwards():
 
 def test_unused_entries_of_a_large_dictionary_are_dropped():
     large = pa.DictionaryArray.from_arrays(pa.array([7], pa.int32()), pa.array([str(n) for n in range(1_000)]))
-    assert name_values(pa.record_batch([large], ["a"]), "a").dictionary.to_pylist() == ["7"]
+    assert format_values(pa.record_batch([large], ["a"]), "a").dictionary.to_pylist() == ["7"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from sentiment_batch.data.value_names import name_values
+from sentiment_batch.data.value_names import format_values
 from sentiment_batch.evaluation import curves, intervals, label_issues, slices
 from sentiment_batch.evaluation.assess import assess
 from sentiment_batch.evaluation.intervals import bootstrap, share_interval
@@ -220,7 +220,7 @@ def test_lengths_are_those_before_the_cut():
 
 
 def names_of(values) -> pa.DictionaryArray:
-    return name_values(pa.record_batch([pa.array(values)], ["a"]), "a")
+    return format_values(pa.record_batch([pa.array(values)], ["a"]), "a")
 
 
 def test_frequent_values_are_measured_apart_and_others_together():
@@ -270,7 +270,7 @@ def test_errors_are_the_surest_first():
     codes = np.array([1, 1, 0, 1])
     assert label_issues.find_errors(probabilities, codes, 10).tolist() == [3, 0, 2]
     assert label_issues.find_errors(probabilities, codes, 1).tolist() == [3]
-    found = assessed(probabilities, codes, LABELS[:2], name_row=lambda place: {"row": 10 + place})
+    found = assessed(probabilities, codes, LABELS[:2], locate_row=lambda place: {"row": 10 + place})
     assert [(one["row"], one["label"], one["predicted"]) for one in found.errors] == [
         (13, "neutral", "negative"),
         (10, "neutral", "negative"),

@@ -75,7 +75,7 @@ def test_labels_are_understood_by_their_meaning(scorer, labels):
 def test_a_value_of_no_answer_that_never_occurs_is_logged(scorer, caplog):
     with caplog.at_level(logging.INFO):
         evaluate_labelled(scorer, rows(["positive", "negative"] * 3), label_settings=LabelSettings(no_answer=("9",)))
-    assert "no label is '9', which `no_answer` names" in caplog.text
+    assert "`no_answer` names '9', but no label is '9'" in caplog.text
 
 
 def test_stars_are_read_with_their_cut_points(scorer):

@@ -8,7 +8,7 @@ import pytest
 from sentiment_batch.evaluation.label_issues import (
     MAX_WRONG_SHARE,
     estimate_label_noise,
-    find_likely_wrong_labels,
+    find_label_issues,
 )
 
 ROWS = 4_000
@@ -39,7 +39,7 @@ def simulate(noise_KK, *, certainty=4.0, rows=ROWS, seed=0, learned_from_noise=T
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_most_wrong_labels_are_found_and_few_right_ones(classes, learned_from_noise):
     probabilities, labels, truth = simulate(uniform(classes, 0.1), learned_from_noise=learned_from_noise)
-    rows, instead = find_likely_wrong_labels(probabilities, labels, ROWS)
+    rows, instead = find_label_issues(probabilities, labels, ROWS)
     wrong = labels != truth
     assert wrong[rows].mean() > 0.7, "precision"
     assert wrong[rows].sum() > 0.6 * wrong.sum(), "recall"
@@ -53,7 +53,7 @@ def test_wrong_labels_of_one_class_are_found():
     noise = np.array([[1.0, 0.0], [0.2, 0.8]])
     probabilities, labels, truth = simulate(noise)
     assert estimate_label_noise(probabilities, labels) == pytest.approx(noise, abs=0.04)
-    rows, instead = find_likely_wrong_labels(probabilities, labels, ROWS)
+    rows, instead = find_label_issues(probabilities, labels, ROWS)
     wrong = labels != truth
     assert wrong[rows].sum() > 0.5 * wrong.sum()
     assert wrong[rows].mean() > 0.75
@@ -64,7 +64,7 @@ def test_wrong_labels_of_one_class_are_found():
 def test_right_labels_are_left_alone_if_the_model_errs_often(certainty):
     probabilities, labels, truth = simulate(np.eye(2), certainty=certainty)
     assert (labels == truth).all()
-    assert len(find_likely_wrong_labels(probabilities, labels, ROWS)[0]) < 0.003 * ROWS
+    assert len(find_label_issues(probabilities, labels, ROWS)[0]) < 0.003 * ROWS
 
 
 @pytest.mark.parametrize("wrong", [0.0, 0.05, 0.1, 0.2])
@@ -85,26 +85,26 @@ def test_the_shares_of_each_class_add_up_to_one():
 def test_a_few_rows_do_not_move_the_estimate_far():
     probabilities, labels, truth = simulate(np.eye(2), certainty=50.0, rows=12)
     labels[probabilities[:, 1].argmax()] = 0
-    rows, _ = find_likely_wrong_labels(probabilities, labels, 12)
+    rows, _ = find_label_issues(probabilities, labels, 12)
     assert rows.tolist() == [probabilities[:, 1].argmax()]
     assert (labels != truth).sum() == 1
 
 
 def test_labels_that_mean_the_opposite_are_nearly_all_listed():
     probabilities, labels, _ = simulate(np.eye(2), certainty=6.0)
-    rows, _ = find_likely_wrong_labels(probabilities, 1 - labels, ROWS)
+    rows, _ = find_label_issues(probabilities, 1 - labels, ROWS)
     assert len(rows) > 0.85 * ROWS
 
 
 def test_the_list_is_cut_after_the_likeliest():
     probabilities, labels, _ = simulate(uniform(3, 0.1))
-    rows, instead = find_likely_wrong_labels(probabilities, labels, ROWS)
-    first, _ = find_likely_wrong_labels(probabilities, labels, 10)
+    rows, instead = find_label_issues(probabilities, labels, ROWS)
+    first, _ = find_label_issues(probabilities, labels, 10)
     assert first.tolist() == rows[:10].tolist()
     scores = probabilities[rows, instead]
     assert (np.diff(scores) <= 0).all()
 
 
 def test_a_model_of_one_class_suspects_nothing():
-    rows, _ = find_likely_wrong_labels(np.ones((5, 1), dtype=np.float32), np.zeros(5, dtype=np.int64), 5)
+    rows, _ = find_label_issues(np.ones((5, 1), dtype=np.float32), np.zeros(5, dtype=np.int64), 5)
     assert len(rows) == 0

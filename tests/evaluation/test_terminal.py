@@ -78,7 +78,7 @@ def test_groups_and_cases_fit(columns):
     group = {"rows": 12_345, "accuracy": 0.5, "interval": [0.4, 0.6], "macro_f1": 0.5, "calibration_error": 0.1}
     for more in ({}, {"cut": 3}):
         groups = [group | {"group": name} | more for name in (*ODD, "over 512 tokens")]
-        table = terminal.format_groups("a \x1bcolumn", groups, columns)
+        table = terminal.format_slices("a \x1bcolumn", groups, columns)
         check_lines(table, columns)
         assert "95 % interval" in table
         assert ("ECE" in table) == (columns >= 80 - 9 * (not more))
@@ -90,7 +90,7 @@ def test_groups_and_cases_fit(columns):
 
 
 def test_a_figure_that_there_is_not_is_a_dash():
-    names = dict.fromkeys(terminal.FIGURES, 0.5)
+    names = dict.fromkeys(terminal.METRICS, 0.5)
     intervals = {name: None if name == "roc_auc" else [0.4, 0.6] for name in names}
     lines = terminal.format_figures(names | {"roc_auc": None}, intervals).split("\n")
     assert lines[3].split() == ["ROC", "AUC", "-", "-"]

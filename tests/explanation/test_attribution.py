@@ -112,7 +112,7 @@ def test_every_family_is_explained_in_pieces_of_the_text(family, long_text, tmp_
 def test_words_in_all_windows_have_weights_of_the_mean(tmp_path, monkeypatch):
     from sentiment_batch.explanation import integrated_gradients
 
-    monkeypatch.setattr(integrated_gradients, "STEPS", 64)
+    monkeypatch.setattr(integrated_gradients, "PATH_POINTS", 64)
     monkeypatch.setattr(attribution, "scale_weights", tuple)  # the weights as they are
     text = "the film was great and so fine " * 9
     with Scorer.load(

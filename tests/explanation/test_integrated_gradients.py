@@ -116,7 +116,7 @@ def test_without_a_mask_token_the_mean_embedding_is_the_baseline(make, texts, vo
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_with_many_steps_the_weights_add_up_to_the_difference(family, dtype, tmp_path, monkeypatch):
-    monkeypatch.setattr(integrated_gradients, "STEPS", 128)
+    monkeypatch.setattr(integrated_gradients, "PATH_POINTS", 128)
     folder = write_stock_model(family, tmp_path / family)
     with Scorer.load(str(folder), device="cpu", dtype=dtype) as scorer:
         engine = scorer.backend

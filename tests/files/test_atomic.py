@@ -86,7 +86,7 @@ def test_the_hidden_file_lies_in_the_scratch_folder(tmp_path):
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path, monkeypatch, links):
     if not links:
         monkeypatch.setattr(os, "link", lambda *names: (_ for _ in ()).throw(OSError(errno.EPERM, "no links")))
-    part = atomic.PartFile(tmp_path / "a")
+    part = atomic.HiddenFile(tmp_path / "a")
     part.finish()
     (tmp_path / "a").write_bytes(b"theirs")
     with pytest.raises(FileExistsError):

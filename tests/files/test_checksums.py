@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sentiment_batch.files.checksums import checked_json, file_sha256, parse_checked_json, read_checked_json
+from sentiment_batch.files.checksums import checked_json, hash_file, parse_checked_json, read_checked_json
 
 
 def test_json_with_a_digest_comes_back_or_not_at_all(tmp_path):
@@ -18,4 +18,4 @@ def test_json_with_a_digest_comes_back_or_not_at_all(tmp_path):
     (tmp_path / "a.json").write_bytes(data)
     assert read_checked_json(tmp_path / "a.json") is not None
     assert read_checked_json(tmp_path / "b.json") is None
-    assert len(file_sha256(tmp_path / "a.json")) == 64
+    assert len(hash_file(tmp_path / "a.json")) == 64

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sentiment_batch import Scorer
-from sentiment_batch.model.forward.attention import CpuTexts, CudaTexts, Workspace
+from sentiment_batch.model.forward.attention import CpuPackAttention, CudaPackAttention, Workspace
 from sentiment_batch.model.forward.packed import PackedStrategy, build_packed
 from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.model.stock import load_classifier
@@ -49,8 +49,8 @@ def test_the_kernel_gives_what_the_loop_gives(heads):
     for lengths in (*LENGTHS.values(), [512, 1, 511, 64, 65], [3] * 2_000):
         one_pack = build_pack(draw_tokens(lengths, 30), np.arange(len(lengths)))
         qkv = torch.randn((sum(lengths), 3 * width), generator=torch.Generator().manual_seed(1)).bfloat16()
-        ours = CudaTexts(one_pack, heads, device, None)
-        loop = CpuTexts(one_pack, heads, Workspace(torch.float32), None)
+        ours = CudaPackAttention(one_pack, heads, device, None)
+        loop = CpuPackAttention(one_pack, heads, Workspace(torch.float32), None)
         on_gpu, exact = qkv.to(device), qkv.float()
         found = ours.attend(on_gpu)
         torch.testing.assert_close(found.cpu().float(), loop.attend(exact), atol=0.03, rtol=0.03)
@@ -66,7 +66,11 @@ def test_packs_score_as_the_stock_network_does(folders, family, dtype, lengths):
     exact, half = load_classifier(folders[family]), load_classifier(folders[family]).to("cuda:0", dtype)
     segments = draw_tokens(lengths, exact.vocabulary)
     padded = (
-        PaddedStrategy(model=half, device="cuda:0").logits(segments, all_segments(segments)).softmax(-1).cpu().numpy()
+        PaddedStrategy(model=half, device="cuda:0", classes=len(half.labels))
+        .logits(segments, all_segments(segments))
+        .softmax(-1)
+        .cpu()
+        .numpy()
     )
     model, reason = build_packed(half.network, "cuda:0", dtype)
     assert reason == "packed without padding"

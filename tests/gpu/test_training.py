@@ -64,7 +64,7 @@ def test_the_same_call_repeats_its_bits(tiny_model):
 
 
 def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
-    from sentiment_batch.model.classifier import SentimentClassifier, load_base
+    from sentiment_batch.model.classifier import EncoderClassifier, load_base
     from sentiment_batch.model.device import make_repeatable
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.tokenization.packing import Pack
@@ -72,7 +72,7 @@ def test_replayed_passes_have_the_bits_of_launched_ones(tiny_base):
     from sentiment_batch.training.optimizer import MicroBatches, RunConfig
 
     torch.manual_seed(0)
-    classifier = SentimentClassifier(load_base(tiny_base)[0], 2, dropout=0.1).to("cuda:0")
+    classifier = EncoderClassifier(load_base(tiny_base)[0], 2, dropout=0.1).to("cuda:0")
     run = RunConfig(
         settings=TrainSettings(),
         learning_rate=1e-4,
@@ -125,14 +125,14 @@ def hungry(monkeypatch):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 3e-2)])
 def test_gradients_are_the_same_when_memory_runs_out(tiny_base, monkeypatch, caplog, dtype, tolerance):
-    from sentiment_batch.model.classifier import SentimentClassifier, load_base
+    from sentiment_batch.model.classifier import EncoderClassifier, load_base
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.tokenization.packing import Pack
     from sentiment_batch.training.batches import Batch
     from sentiment_batch.training.optimizer import MicroBatches, RunConfig
 
     torch.manual_seed(0)
-    classifier = SentimentClassifier(load_base(tiny_base)[0], 2, dropout=0.0).eval()
+    classifier = EncoderClassifier(load_base(tiny_base)[0], 2, dropout=0.0).eval()
     ids = np.random.default_rng(0).integers(5, 40, 32 * 20).astype(np.int32)
     batch = Batch(Pack(ids=ids, offsets=np.arange(0, 32 * 20 + 1, 20)), torch.arange(32) % 2)
     for module in classifier.modules():

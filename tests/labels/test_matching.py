@@ -82,10 +82,25 @@ def test_cut_points_given_for_the_file_win_over_the_model_s():
     ]
 
 
-def test_three_numbers_for_a_model_of_two_classes_are_refused():
+@pytest.mark.parametrize("written", [[-1, 0, 1], [0, 1, 2], [0, 2, 4], ["-1", "+1", "0"]])
+def test_a_neutral_number_is_left_out_for_two_classes(written):
+    for trained in (None, infer_mapping(["negative", "positive"] * 2, "label"), infer_mapping([1, 2, 4, 5], "stars")):
+        mapping = match_mapping(trained, TWO, written, "label")
+        assert mapping.labels == TWO
+        assert sorted(mapping.encode(written).codes.tolist()) == [UNKNOWN_CLASS, 0, 1]
+        assert list(mapping.encode(written).unknown.values()) == [1]
+
+
+@pytest.mark.parametrize("written", [[0, 1, 2], [-1, 0, 1]])
+def test_three_numbers_that_mean_something_else_are_a_question(written):
     trained = infer_mapping([0, 1], "label")
-    with pytest.raises(InputError, match="'neutral'"):
-        match_mapping(trained, TWO, [0, 1, 2], "label")
+    with pytest.raises(UsageError, match=r"neutral.* but 0 -> negative, 1 -> positive in the training data"):
+        match_mapping(trained, TWO, written, "label")
+
+
+def test_a_question_about_labels_counts_each_row_once():
+    with pytest.raises(UsageError, match=r"0\.2 \(2 rows\), 0\.9 \(2\)"):
+        match_mapping(None, TWO, [0.2, 0.9, 0.2, 0.9], "label")
 
 
 def test_words_that_the_model_does_not_know_are_refused():
@@ -113,7 +128,7 @@ def test_a_stock_model_s_labels_are_found_by_meaning():
     [
         ([1, 5], "bad=1,good=5", "negative=1,positive=5"),
         ([1, 2, 4, 5], "bad=1-2,good=4-5", "negative=1-2,positive=4-5"),
-        ([0, 1, 2], "bad=0,fair=1,good=2", "negative=0,positive=1"),
+        ([0, 1, 2], "bad=0,fair=1,good=2", "negative=0,positive=2"),
     ],
 )
 def test_the_answer_for_labels_of_another_model_names_its_labels(values, stars, answer):

@@ -83,7 +83,9 @@ def test_codes_of_no_answer_are_missing_labels():
 
 def test_values_of_no_answer_that_no_label_has_are_named():
     chosen = LabelSettings.parse(no_answer="9,unknown,-1,nan")
-    assert chosen.describe_unused([0, 1, 9.0, "Unknown", None]) == ["no label is '-1', 'nan', which `no_answer` names"]
+    assert chosen.describe_unused([0, 1, 9.0, "Unknown", None]) == [
+        "`no_answer` names '-1', 'nan', but no label is '-1', 'nan'"
+    ]
     assert chosen.describe_unused(["UNKNOWN", "-1.0", "9", float("nan")]) == []
     assert LabelSettings().describe_unused([1]) == []
 

@@ -1,7 +1,7 @@
 import pytest
 
 from sentiment_batch.errors import UsageError
-from sentiment_batch.labels.stars import number_labels, parse_stars, suggest_meaning, word_setting
+from sentiment_batch.labels.stars import format_setting, number_labels, parse_stars, suggest_meaning
 
 
 @pytest.mark.parametrize(
@@ -15,4 +15,4 @@ def test_invalid_cut_points_are_refused_with_an_example(wrong):
 def test_suggestions_can_be_read_back():
     assert [span.high for span in parse_stars(suggest_meaning([1, 2, 9]))] == [1, 2, 9]
     assert [span.label for span in parse_stars(number_labels(["bad", "so-so", "good"]))] == ["bad", "so-so", "good"]
-    assert word_setting("a=0,b=1") == '`stars="a=0,b=1"`'
+    assert format_setting("a=0,b=1") == '`stars="a=0,b=1"`'

@@ -8,7 +8,7 @@ import torch
 
 from sentiment_batch.errors import ModelError
 from sentiment_batch.model import bert_base
-from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
+from sentiment_batch.model.classifier import EncoderClassifier, load_base, save_classifier
 from tests import stock_models
 from tests.stock_models import edit_json, write_stock_model
 
@@ -58,7 +58,7 @@ def test_a_saved_classifier_gives_its_scores_in_stock_code(tokens, tmp_path):
     from transformers import pipeline
 
     encoder, tokenizer = load_base(write_bert(tmp_path / "bert", tokens))
-    classifier = SentimentClassifier(encoder, 2, dropout=0.0).eval()
+    classifier = EncoderClassifier(encoder, 2, dropout=0.0).eval()
     save_classifier(tmp_path / "model", classifier, tokenizer, ("negative", "positive"), 32)
     texts = ["the great film", "Où est le café?", "so dull " * 9]
     found = pipeline("text-classification", model=str(tmp_path / "model"), top_k=None)(texts)

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sentiment_batch.errors import ModelError
-from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
+from sentiment_batch.model.classifier import EncoderClassifier, load_base, save_classifier
 
 
 def test_the_stock_head_computes_the_linear_layer_exactly(tiny_base):
     encoder, _ = load_base(tiny_base)
     torch.manual_seed(1)
-    classifier = SentimentClassifier(encoder, 5, dropout=0.3).eval()
+    classifier = EncoderClassifier(encoder, 5, dropout=0.3).eval()
     torch.nn.init.normal_(classifier.linear.weight)
     torch.nn.init.normal_(classifier.linear.bias)
     ids = torch.randint(5, 60, (7, 11))
@@ -25,25 +25,25 @@ def test_the_stock_head_computes_the_linear_layer_exactly(tiny_base):
 
 
 def test_a_classifier_takes_back_what_it_was_saved_as(tiny_base):
-    saved, other = (SentimentClassifier(load_base(tiny_base)[0], 3, dropout=0.1) for _ in range(2))
+    saved, other = (EncoderClassifier(load_base(tiny_base)[0], 3, dropout=0.1) for _ in range(2))
     with torch.no_grad():
         for parameter in saved.parameters():
             parameter.add_(torch.randn_like(parameter))
-    other.take_stock(saved.to_stock("abc"))
+    other.load_stock_weights(saved.to_stock("abc"))
     for name, weight in saved.state_dict().items():
         assert torch.equal(other.state_dict()[name], weight), name
 
 
 def test_more_labels_than_the_width_can_hold_are_refused(tiny_base):
     encoder, _ = load_base(tiny_base)
-    SentimentClassifier(encoder, 16, dropout=0.1)
+    EncoderClassifier(encoder, 16, dropout=0.1)
     with pytest.raises(ModelError, match=r"17 classes need an encoder at least 34 wide; this one is 32"):
-        SentimentClassifier(encoder, 17, dropout=0.1)
+        EncoderClassifier(encoder, 17, dropout=0.1)
 
 
 def test_saving_does_not_disturb_the_generator_of_a_training(tiny_base, tmp_path):
     encoder, tokenizer = load_base(tiny_base)
-    classifier = SentimentClassifier(encoder, 2, dropout=0.1)
+    classifier = EncoderClassifier(encoder, 2, dropout=0.1)
     state = torch.get_rng_state()
     save_classifier(tmp_path, classifier, tokenizer, ("a", "b"), 64)
     assert torch.equal(state, torch.get_rng_state())

@@ -175,11 +175,9 @@ def test_a_cpu_whose_torch_has_no_onednn_computes_in_float32(monkeypatch):
     assert prefer_bfloat16("cpu") == (False, "this CPU has no bfloat16")
 
 
-def test_a_training_dtype_is_taken_as_asked_but_never_float16():
+def test_a_training_dtype_is_taken_as_asked():
     assert str(choose_training_dtype("bfloat16", "cpu")) == "bfloat16 (as asked)"
     assert choose_training_dtype("float32", "cpu").value == "float32"
-    with pytest.raises(UsageError, match="`dtype` is float16, which is for scoring"):
-        choose_training_dtype("float16", "cpu")
 
 
 @pytest.mark.usefixtures("cuda")

@@ -9,7 +9,7 @@ import pytest
 
 from sentiment_batch.errors import ModelError
 from sentiment_batch.model.file_digests import add_digests
-from sentiment_batch.model.hub import digest_model_folder
+from sentiment_batch.model.hub import hash_model_folder
 
 META = {"labels": {"labels": ["negative", "positive"]}, "text": {"max_length": 64, "long_text": "head"}}
 
@@ -26,22 +26,22 @@ def folder(tiny_model, tmp_path):
     "name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "sentiment_batch.json"]
 )
 def test_a_changed_file_of_a_model_is_named(folder, name):
-    digest_model_folder(folder)
+    hash_model_folder(folder)
     data = bytearray((folder / name).read_bytes())
     place = data.index(b"64") if name == "sentiment_batch.json" else len(data) - 3
     data[place] ^= 1
     (folder / name).write_bytes(data)
     with pytest.raises(ModelError, match=rf"{name} is not what the training wrote.*remove `files` and `sha256`"):
-        digest_model_folder(folder)
+        hash_model_folder(folder)
 
 
 def test_a_missing_file_is_named_and_a_further_one_is_not(folder):
-    before = digest_model_folder(folder)
+    before = hash_model_folder(folder)
     (folder / "notes.txt").write_text("mine")
-    assert digest_model_folder(folder) != before
+    assert hash_model_folder(folder) != before
     (folder / "tokenizer_config.json").unlink()
     with pytest.raises(ModelError, match=r"tokenizer_config\.json is not what the training wrote"):
-        digest_model_folder(folder)
+        hash_model_folder(folder)
 
 
 @pytest.mark.parametrize("key", ["files", "sha256"])
@@ -50,11 +50,11 @@ def test_a_model_that_lost_one_of_the_digests_is_refused(folder, key):
     del meta[key]
     (folder / "sentiment_batch.json").write_text(json.dumps(meta))
     with pytest.raises(ModelError, match=r"sentiment_batch\.json is not what the training wrote"):
-        digest_model_folder(folder)
+        hash_model_folder(folder)
 
 
 def test_a_model_without_digests_may_be_changed(folder):
     (folder / "sentiment_batch.json").write_text(json.dumps(META))
-    before = digest_model_folder(folder)
+    before = hash_model_folder(folder)
     (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
-    assert digest_model_folder(folder) != before
+    assert hash_model_folder(folder) != before

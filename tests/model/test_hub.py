@@ -77,17 +77,17 @@ def test_missing_shards_and_shards_without_index_are_refused(tmp_path, index):
 
 def test_the_digest_changes_with_what_decides_the_scores_only(tiny_model, tmp_path):
     folder = shutil.copytree(tiny_model, tmp_path / "model")
-    before = hub_module.digest_model_folder(folder)
+    before = hub_module.hash_model_folder(folder)
     (folder / "README.md").write_text("other words")
-    assert hub_module.digest_model_folder(folder) == before
+    assert hub_module.hash_model_folder(folder) == before
     seen = {before}
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content + b" ")
-        seen.add(hub_module.digest_model_folder(folder))
+        seen.add(hub_module.hash_model_folder(folder))
         (folder / name).write_bytes(content)
     assert len(seen) == 4
-    assert hub_module.digest_model_folder(folder) == before
+    assert hub_module.hash_model_folder(folder) == before
 
 
 def environment(tmp_path, url, **more):

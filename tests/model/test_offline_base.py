@@ -47,7 +47,7 @@ def test_an_incomplete_package_is_named(package):
 def test_weights_other_than_the_published_ones_are_refused(package, monkeypatch):
     weights = package / "model.safetensors"
     weights.write_bytes(b"something")
-    monkeypatch.setattr(offline_base, "MINILM_SHA256", offline_base.file_sha256(weights))
+    monkeypatch.setattr(offline_base, "MINILM_SHA256", offline_base.hash_file(weights))
     assert find_minilm() == package
     for damaged in (b"somethinh", b"somethin", b""):
         weights.write_bytes(damaged)

@@ -26,7 +26,7 @@ def problem(row, **parts):
 def read(batches):
     """What is passed on while all splits are read; `batches(split, report)` are those of the plugin."""
     plugin, passed = PluginGuard(name="sheets", location="a.sheet"), []
-    guard = BadRowGuard(plugin.error, passed.append)
+    guard = BadRowGuard(plugin.make_error, passed.append)
     parts = {"schema": ROWS.schema, "num_rows": None, "splits": lambda: SPLITS, "close": lambda: None}
     reader = GuardedReader(SimpleNamespace(**parts, batches=lambda split: batches(split, guard.report)), plugin, guard)
     for split in reader.splits():
@@ -113,7 +113,7 @@ def test_a_report_from_a_thread_belongs_to_the_open_split():
 
 def test_splits_that_are_read_in_turn_are_told_apart():
     plugin, passed = PluginGuard(name="sheets", location="a.sheet"), []
-    guard = BadRowGuard(plugin.error, passed.append)
+    guard = BadRowGuard(plugin.make_error, passed.append)
 
     def batches(split):
         for row in range(0, 9 if split.index else 6, 3):

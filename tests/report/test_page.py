@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sentiment_batch.data.input_description import list_items
-from sentiment_batch.display import visible
+from sentiment_batch.display import escape_controls
 from sentiment_batch.report.page import render_report_page
 from sentiment_batch.report.training import build_training_figures
 from tests.report import random_reports
@@ -171,7 +171,7 @@ def test_texts_of_any_content_are_shown_as_text(what):
     page = sound(
         render_report_page(random_reports.report(evaluations=named, title=given, base=given, device=given, **changes))
     )
-    assert re.sub(r"\s", "", visible(given))[:20] in re.sub(r"\s", "", page.text())
+    assert re.sub(r"\s", "", escape_controls(given))[:20] in re.sub(r"\s", "", page.text())
 
 
 @pytest.mark.parametrize("odd", [None, math.nan, math.inf, -math.inf])

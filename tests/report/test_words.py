@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.display import visible
+from sentiment_batch.display import escape_controls
 from sentiment_batch.explanation.words import Explanation, Word
 from sentiment_batch.report.words import MARK_LEVELS, mark_words, render_explanation_page
 from tests.report.style_sheet import DARK, LIGHT, STYLE, contrast
@@ -84,7 +84,7 @@ def test_every_word_can_be_read(palette):
 def test_any_text_is_shown_as_it_stands_and_is_never_markup(words):
     made = mark_words(words)
     read = Reader(str(made))
-    assert read.text == visible("".join(text for text, _ in words))
+    assert read.text == escape_controls("".join(text for text, _ in words))
     assert set(read.opened) <= {"span", "mark", "i"}
     assert read.open == []
     assert made.encode("utf-8")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sentiment_batch.errors import ModelError
 from sentiment_batch.model import hub
-from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
+from sentiment_batch.model.classifier import EncoderClassifier, load_base, save_classifier
 from sentiment_batch.model.forward.packed import PackedStrategy
 from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.scoring.backends import row_blocks, text_setup
@@ -130,7 +130,7 @@ def test_deterministic_bits_of_a_large_encoder_are_the_same(offline_base, tmp_pa
     encoder, tokenizer = load_base(hub.resolve_model(offline_base))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        classifier = SentimentClassifier(encoder, 2, dropout=0.1)
+        classifier = EncoderClassifier(encoder, 2, dropout=0.1)
         torch.nn.init.normal_(classifier.linear.weight, std=0.5)
     save_classifier(tmp_path, classifier, tokenizer, ("a", "b"), 256)
     random = np.random.default_rng(1)

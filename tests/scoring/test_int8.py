@@ -17,7 +17,7 @@ import pytest
 
 from sentiment_batch import Scorer, train
 from sentiment_batch.data import formats, readers, writers
-from sentiment_batch.errors import ModelError, UsageError
+from sentiment_batch.errors import DeviceError, ModelError, UsageError
 from sentiment_batch.files.cache import cache_folder
 from sentiment_batch.model import device
 from sentiment_batch.model.forward import int8_calibration, int8_labels, int8_setup
@@ -63,7 +63,7 @@ def flipped(monkeypatch):
     monkeypatch.setattr(Int8Strategy, "logits", lambda self, *arguments: -logits(self, *arguments))
     monkeypatch.setattr(int8_calibration, "BAND_DEVIATIONS", 0.01)
     monkeypatch.setattr(int8_calibration, "BAND_MAXIMA", 0.01)
-    monkeypatch.setattr(int8_labels, "AUDITED_SHARE", 1)
+    monkeypatch.setattr(int8_labels, "TEXTS_PER_AUDIT", 1)
 
 
 @pytest.mark.parametrize("long_text", ["head", "windows"])
@@ -256,9 +256,15 @@ def test_a_model_that_cannot_be_packed_says_so(tmp_path):
         load(tmp_path / "model")
 
 
-def test_training_refuses_int8(tmp_path, reviews_csv):
-    with pytest.raises(UsageError, match="int8, which is for scoring on a CPU"):
-        train(reviews_csv, output=tmp_path / "model", dtype="int8", base="nowhere")
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_training_refuses_dtypes_that_are_for_scoring(tmp_path, dtype):
+    with pytest.raises(UsageError, match=f"`dtype` is '{dtype}'; it must be one of auto, float32, bfloat16"):
+        train(tmp_path / "nowhere.csv", output=tmp_path / "model", dtype=dtype)
+
+
+def test_a_missing_device_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(DeviceError, match="cuda:99"):
+        train(tmp_path / "nowhere.csv", output=tmp_path / "model", device="cuda:99")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment_batch.errors import InputError, OutputError
+from sentiment_batch.errors import InputError, OutputError, UsageError
 from sentiment_batch.records import WriteOptions
 from sentiment_batch.scoring import pipeline
 from sentiment_batch.scoring.job import ScoreJob
@@ -74,7 +74,7 @@ def dies(*arguments, **options):
 
 def end_after_publication(score, monkeypatch, *arguments, **options):
     with monkeypatch.context() as patch:
-        patch.setattr(manifest, "_place", dies)
+        patch.setattr(manifest, "_copy_beside_output", dies)
         with pytest.raises(CutOffError):
             score(*arguments, **options)
 
@@ -114,6 +114,28 @@ def test_a_run_in_place_is_finished_by_its_command(score, tmp_path, monkeypatch,
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     with pytest.raises(Exception, match="sentiment"):  # the columns are there now
         score(place)
+
+
+@pytest.mark.parametrize(
+    ("source", "out"), [("in/", "in/out.parquet"), ("in/*.parquet", "in/out.parquet"), ("in/", "in/out/")]
+)
+@pytest.mark.parametrize("end", [end_after_publication, end_while_clearing])
+def test_a_run_into_its_own_folder_is_finished_by_its_command(score, tmp_path, monkeypatch, source, out, end):
+    write_input(tmp_path, "in/")
+    end(score, monkeypatch, source, out, overwrite=False)
+    output = content(tmp_path / out)
+    again = score(source, out, overwrite=False)
+    assert again.rows_resumed == again.rows == ROWS
+    assert content(tmp_path / out) == output
+    assert not [path for path in (tmp_path / "in").iterdir() if path.name.startswith(".")]
+
+
+def test_a_new_file_beside_such_an_output_is_no_part_of_its_run(score, tmp_path, monkeypatch):
+    write_input(tmp_path, "in/")
+    end_after_publication(score, monkeypatch, "in/", "in/out.parquet", overwrite=False)
+    pq.write_table(pa.table({"id": [1], "text": ["late"]}), tmp_path / "in" / "late.parquet")
+    with pytest.raises((OutputError, UsageError)):
+        score("in/", "in/out.parquet", overwrite=False)
 
 
 @pytest.mark.parametrize("keep", [(), ("job.json",), ("job.json", ".scores"), ("job.json", "manifest.json", ".json")])

@@ -269,6 +269,21 @@ def test_an_input_that_was_touched_grown_or_exchanged_is_refused(run, source, tm
         run("out.csv", source=str(source))
 
 
+def test_a_folder_with_another_file_is_refused_by_the_name_of_the_file(run, source, tmp_path):
+    folder = tmp_path / "days"
+    folder.mkdir()
+    for name in ("a.parquet", "b.parquet"):
+        (folder / name).write_bytes(source.read_bytes())
+    run("out.csv", 2, source=str(folder))
+    (folder / "c.parquet").write_bytes(source.read_bytes())
+    with pytest.raises(OutputError, match=r"the input was 2 files and is 3, with '[^']*c\.parquet'"):
+        run("out.csv", source=str(folder))
+    (folder / "b.parquet").unlink()
+    (folder / "c.parquet").unlink()
+    with pytest.raises(OutputError, match=r"the input was 2 files and is 1, without '[^']*b\.parquet'"):
+        run("out.csv", source=str(folder))
+
+
 def test_an_input_that_changes_under_the_run_publishes_nothing(run, source, tmp_path, monkeypatch):
     copy = tmp_path / "copy.parquet"
     copy.write_bytes(source.read_bytes())
@@ -348,7 +363,7 @@ def test_standard_input_cannot_be_resumed_and_a_line_reports_it(run, source, tmp
 def test_an_input_without_an_identity_removes_no_parts(run, monkeypatch):
     run("out.csv", 2)
     with monkeypatch.context() as patch:
-        patch.setattr(fingerprint, "describe_input", lambda *arguments, **options: None)
+        patch.setattr(fingerprint, "read_input_state", lambda *arguments, **options: None)
         with pytest.raises(OutputError, match="was begun by another run"):
             run("out.csv")
     assert run("out.csv").rows_resumed == 2 * PART
@@ -632,7 +647,7 @@ def test_a_folder_published_by_a_killed_run_is_counted_in_full(run, tmp_path, mo
 
     whole = run("whole/")
     with monkeypatch.context() as patch:
-        patch.setattr(manifest, "_place", dies)
+        patch.setattr(manifest, "_copy_beside_output", dies)
         with pytest.raises(CutOffError):
             run("out/")
     again = run("out/")
@@ -651,5 +666,5 @@ def test_names_that_are_not_utf8_stand_in_the_manifest(run, tmp_path):
 @pytest.mark.parametrize("name", ["n" * 300 + ".csv", "/"])
 def test_an_impossible_name_is_one_line_before_anything_is_read(run, tmp_path, name):
     destination = name if name == "/" else f"{tmp_path}/{name}"
-    with pytest.raises(OutputError, match=r"the name is too long|no place for an output"):
+    with pytest.raises(OutputError, match=r"the name is too long|no output can be written to"):
         run("x", destination=destination, output_format="csv")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment_batch.data.texts import fingerprint_text
+from sentiment_batch.data.texts import hash_text
 from sentiment_batch.selection.candidates import CandidatePool, take_rows
 
 SCHEMA = pa.schema([("text", pa.string()), ("number", pa.int64())])
@@ -18,7 +18,7 @@ SCHEMA = pa.schema([("text", pa.string()), ("number", pa.int64())])
 
 def fill(rows, size, cuts=(), left_out=()):
     """A pool that was given `rows`, pairs of text and score, in batches that end at `cuts`."""
-    pool = CandidatePool(size=size, schema=SCHEMA, columns=[0, 1], left_out={fingerprint_text(one) for one in left_out})
+    pool = CandidatePool(size=size, schema=SCHEMA, columns=[0, 1], left_out={hash_text(one) for one in left_out})
     for start, stop in zip([0, *cuts], [*cuts, len(rows)], strict=True):
         texts = pa.array([text for text, _ in rows[start:stop]], pa.large_string())
         batch = pa.record_batch([texts.cast(pa.string()), pa.array(range(start, stop))], schema=SCHEMA)
@@ -39,7 +39,7 @@ def test_the_pool_is_what_sorting_all_rows_gives(rows, size, data):
     best = {}
     for number, (text, score) in enumerate(rows):
         if text and text.strip() and score is not None and text != "poor":
-            key = fingerprint_text(text)
+            key = hash_text(text)
             best[key] = min(best.get(key, (9, b"", 0)), (score, key, number))
     wanted = [number for _, _, number in sorted(best.values())[:size]]
     assert found.numbers == wanted
@@ -51,14 +51,14 @@ def test_the_pool_is_what_sorting_all_rows_gives(rows, size, data):
 
 @given(ROWS, st.randoms(use_true_random=False))
 def test_the_order_of_the_table_does_not_matter(rows, chance):
-    unlike = list({fingerprint_text(text): (text, score) for text, score in rows if text}.values())
+    unlike = list({hash_text(text): (text, score) for text, score in rows if text}.values())
     shuffled = chance.sample(unlike, len(unlike))
     assert fill(unlike, 5).finish().texts == fill(shuffled, 5, [len(unlike) // 2]).finish().texts
 
 
 def test_the_digest_decides_between_equal_scores():
     rows = [(f"text {n}", 0.5) for n in range(60)]
-    wanted = sorted((text for text, _ in rows), key=fingerprint_text)[:3]
+    wanted = sorted((text for text, _ in rows), key=hash_text)[:3]
     assert fill(rows, 3, range(4, 60, 4)).finish().texts == wanted
     assert fill(rows[::-1], 3, range(5, 60, 5)).finish().texts == wanted
 

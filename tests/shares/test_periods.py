@@ -119,6 +119,23 @@ def test_seconds_since_1970_are_read_if_they_are_named(values):
         periods(values)
 
 
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint16(), pa.float32(), pa.decimal128(10, 0)])
+def test_years_in_numbers_are_years(kind):
+    for date_format in (None, "%Y"):
+        named, shown = periods(pa.array([2024, 1999, None], kind), "year", date_format=date_format)
+        assert named == ["2024", "1999", None]
+        assert "written as %Y" in shown
+    with pytest.raises(InputError, match="holds '2024', which names no month"):
+        periods(pa.array([2024], kind), "month")
+
+
+def test_days_in_whole_numbers_are_days():
+    assert periods([20260403, 20251231], "month")[0] == ["2026-04", "2025-12"]
+    assert periods([20260403.0, 20251231.0], "day", date_format="%Y%m%d")[0] == ["2026-04-03", "2025-12-31"]
+    with pytest.raises(InputError, match="no date in a known form"):
+        periods([1, 2])
+
+
 def test_what_counts_no_seconds_is_named():
     assert periods(["-1", ""], "year", date_format="%s")[0] == ["1969", None]
     assert periods([float("nan"), 0.5], "year", date_format="%s")[0] == [None, "1970"]

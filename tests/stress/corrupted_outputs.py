@@ -133,5 +133,5 @@ class ScoringScene(Scene):
             with cut_off_after(FINISHED_PARTS):
                 self._run()
             return
-        with mock.patch.object(manifest, "_place", side_effect=CutOffError), pytest.raises(CutOffError):
+        with mock.patch.object(manifest, "_copy_beside_output", side_effect=CutOffError), pytest.raises(CutOffError):
             self._run()

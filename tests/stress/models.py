@@ -25,7 +25,7 @@ def _make(folder: Path) -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import DistilBertConfig, DistilBertModel, DistilBertTokenizerFast
 
-    from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
+    from sentiment_batch.model.classifier import EncoderClassifier, load_base, save_classifier
 
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     pieces = [*letters, *(f"##{letter}" for letter in letters), *".,!?'\"-:;()/<>&"]
@@ -42,6 +42,6 @@ def _make(folder: Path) -> None:
     )
     DistilBertTokenizerFast(tokenizer_object=backend, model_max_length=64).save_pretrained(base)
     encoder, tokenizer = load_base(base)
-    classifier = SentimentClassifier(encoder, 2, dropout=0.1)
+    classifier = EncoderClassifier(encoder, 2, dropout=0.1)
     torch.nn.init.normal_(classifier.linear.weight, std=0.5)
     save_classifier(folder / "model", classifier, tokenizer, ("negative", "positive"), 64)

@@ -12,11 +12,11 @@ from sentiment_batch.tokenization.packing import (
     BatchShape,
     Pack,
     build_pack,
-    fill_pack,
     gather_runs,
     pad_segments,
     plan_packs,
     plan_rectangles,
+    round_up_pack,
 )
 from tests.ragged_tokens import tokens
 
@@ -162,7 +162,7 @@ def test_a_pack_is_its_segments_end_to_end(texts, data):
     assert one.lengths.tolist() == [len(texts[row]) for row in rows]
     assert [one.ids[place] for place in one.first] == [texts[row][0] for row in rows]
     assert one.positions(None).tolist() == [place for row in rows for place in range(len(texts[row]))]
-    assert not one.alone
+    assert not one.one_by_one
 
 
 @given(TEXTS, st.integers(0, 9), st.integers(0, 9), st.integers(0, 4))
@@ -171,7 +171,7 @@ def test_a_filled_pack_is_the_same_pack_with_tokens_after_it(texts, padding, mor
     plain = build_pack(segments, rows)
     shape = BatchShape(tokens=len(plain.ids) + more, texts=len(rows) + empty)
     full = build_pack(segments, rows, shape)
-    assert (len(full.ids), len(full.lengths), full.alone) == (shape.tokens, shape.texts, True)
+    assert (len(full.ids), len(full.lengths), full.one_by_one) == (shape.tokens, shape.texts, True)
     assert (full.ids[: len(plain.ids)] == plain.ids).all()
     assert full.lengths.tolist() == [*plain.lengths.tolist(), *[0] * empty]
     assert full.first.max() < shape.tokens
@@ -211,7 +211,7 @@ def test_a_pack_larger_than_its_shape_is_no_pack():
 @given(st.integers(1, 20_000), st.sampled_from([1, 4, 16]))
 def test_packs_are_filled_up_to_few_sizes(tokens, steps):
     one = Pack(ids=np.ones(tokens, dtype=np.int32), offsets=np.array([0, tokens]))
-    full = fill_pack(one, steps)
+    full = round_up_pack(one, steps)
     assert tokens <= len(full.ids) <= tokens * (1 + 1 / steps)
     assert full.ids[:tokens].all()
     assert not full.ids[tokens:].any()
@@ -220,6 +220,7 @@ def test_packs_are_filled_up_to_few_sizes(tokens, steps):
 
 def test_there_are_as_many_sizes_as_asked_for_between_two_powers():
     sizes = {
-        len(fill_pack(Pack(ids=np.ones(n, dtype=np.int32), offsets=np.array([0, n])), 16).ids) for n in range(257, 513)
+        len(round_up_pack(Pack(ids=np.ones(n, dtype=np.int32), offsets=np.array([0, n])), 16).ids)
+        for n in range(257, 513)
     }
     assert sizes == set(range(272, 513, 16))

@@ -396,21 +396,21 @@ def test_texts_are_tokenized_block_by_block_with_the_same_result(make, monkeypat
 
 @pytest.mark.parametrize("long_text", ["head", "tail", "head-tail"])
 def test_the_length_of_a_text_before_it_was_cut_is_known(make, long_text):
-    whole = make(16, long_text)([*TEXTS, "good " * 3_000, ""]).whole
+    whole = make(16, long_text)([*TEXTS, "good " * 3_000, ""]).uncut_lengths
     assert whole.tolist() == [len(ids) for ids in segments(make(20_000, long_text)([*TEXTS, "good " * 3_000, ""]))]
 
 
 @pytest.mark.parametrize("long_text", ["head", "tail", "head-tail"])
 def test_a_very_long_text_s_length_is_estimated_from_its_ends(make, long_text):
-    even = make(64, long_text)(["short", "good film " * 100_000, "good"]).whole
-    assert even[[0, 2]].tolist() == make(64, long_text)(["short", "good"]).whole.tolist()
+    even = make(64, long_text)(["short", "good film " * 100_000, "good"]).uncut_lengths
+    assert even[[0, 2]].tolist() == make(64, long_text)(["short", "good"]).uncut_lengths.tolist()
     assert even[1] == pytest.approx(200_002, rel=0.001)
-    assert make(64, "windows")(["good film " * 10_000]).whole.tolist() == [20_002]
+    assert make(64, "windows")(["good film " * 10_000]).uncut_lengths.tolist() == [20_002]
     barely = "good film " * 1_700  # its ends overlap
-    assert make(64, long_text)([barely]).whole[0] == pytest.approx(3_402, rel=0.01)
+    assert make(64, long_text)([barely]).uncut_lengths[0] == pytest.approx(3_402, rel=0.01)
 
 
 def test_the_length_of_a_cut_very_long_text_is_more_than_fits(make):
     found = make(64, "head-tail")([" " * 50_000 + "good " * 70 + " " * 500_000])
     assert found.cut.tolist() == [True]
-    assert found.whole[0] > 64
+    assert found.uncut_lengths[0] > 64

@@ -7,13 +7,19 @@ from sentiment_batch.data.labelled_rows import LabelledRows
 from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.settings import TrainSettings
 from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
-from sentiment_batch.training import loop
+from sentiment_batch.training import loop, report_data
 from sentiment_batch.training.batches import TokenizedTexts
 from sentiment_batch.training.checkpoint import state
 from sentiment_batch.training.job import TrainJob
 from sentiment_batch.training.run import run_training
 from tests.conftest import BAD, GOOD, WORDS
 from tests.training.run_results import result
+
+
+@pytest.fixture(autouse=True)
+def no_word_weights(monkeypatch):
+    """Reports show no weights of words, which would take a third of each tiny training. tests/cli trains with them."""
+    monkeypatch.setattr(report_data, "_weigh_words", lambda *arguments: None)
 
 
 @pytest.fixture
@@ -61,7 +67,7 @@ def learner(tiny_base) -> Callable[..., tuple]:
     def make(num_labels: int = 2, dropout: float = 0.0, seed: int = 3):
         import torch
 
-        from sentiment_batch.model.classifier import SentimentClassifier, load_base
+        from sentiment_batch.model.classifier import EncoderClassifier, load_base
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -70,7 +76,7 @@ def learner(tiny_base) -> Callable[..., tuple]:
             for module in encoder.modules():
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.0
-            classifier = SentimentClassifier(encoder, num_labels, dropout)
+            classifier = EncoderClassifier(encoder, num_labels, dropout)
             torch.nn.init.normal_(classifier.linear.weight, std=0.5)
         tokenizer = TextTokenizer(
             base_tokenizer.backend_tokenizer, TextPolicy(max_length=32, long_text="head"), special_as_text=True

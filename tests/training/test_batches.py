@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from sentiment_batch.tokenization.packing import Tokens
 from sentiment_batch.training.batches import (
+    BATCHES_PER_SORT,
     MIN_CROP_TOKENS,
-    POOL_BATCHES,
     LengthGroupedBatches,
     RandomCrops,
     TokenizedTexts,
@@ -24,6 +24,7 @@ def texts_of(lengths, codes=None) -> TokenizedTexts:
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         owners=np.arange(len(lengths)),
         cut=np.zeros(len(lengths), dtype=np.bool_),
+        uncut_lengths=lengths,
     )
     return TokenizedTexts(
         tokens, np.array(codes if codes is not None else [0] * len(lengths), dtype=np.int64), pad_id=0
@@ -64,10 +65,10 @@ def test_another_epoch_or_seed_mixes_the_rows_anew():
 
 
 def test_batches_hold_texts_of_similar_length_in_random_order():
-    lengths = np.random.default_rng(0).integers(2, 500, 16 * POOL_BATCHES)
+    lengths = np.random.default_rng(0).integers(2, 500, 16 * BATCHES_PER_SORT)
     batches = epoch(LengthGroupedBatches(lengths, 16, 3), 0)
     spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
-    assert spread < 500 / POOL_BATCHES * 1.5
+    assert spread < 500 / BATCHES_PER_SORT * 1.5
     longest = [int(lengths[batch].max()) for batch in batches]
     assert longest != sorted(longest)
     assert longest != sorted(longest, reverse=True)

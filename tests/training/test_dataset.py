@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment_batch.data.labelled_rows import LabelledRows
-from sentiment_batch.data.texts import fingerprint_text, normalize_text
+from sentiment_batch.data.texts import hash_text, normalize_text
 from sentiment_batch.training.dataset import TextIndex, strip_marks
 
 TEXTS = st.text(st.sampled_from("aBé ﬀ.!<b>/&;#39\n\u00a0—“”’電。😀\ud800"), max_size=12)
@@ -72,7 +72,7 @@ def test_text_numbers_are_equal_exactly_where_fingerprints_are(texts):
     equal, near = numbers(*texts)
     for one in range(len(texts)):
         for other in range(len(texts)):
-            assert (equal[one] == equal[other]) == (fingerprint_text(texts[one]) == fingerprint_text(texts[other]))
+            assert (equal[one] == equal[other]) == (hash_text(texts[one]) == hash_text(texts[other]))
             if equal[one] == equal[other]:
                 assert near[one] == near[other]
 
@@ -93,5 +93,5 @@ def test_numbers_are_shared_by_all_tables_and_rows_can_be_picked():
     assert (other.groups, other.files.tolist()) == (None, [0, 0, 1])
     assert np.isin(other.equal, first.equal).tolist() == [False, False, True]
     assert np.isin(other.near, first.near).tolist() == [False, True, True]
-    assert index.seeded_fingerprints(first) == [fingerprint_text("c", 3), fingerprint_text("a", 3)]
-    assert index.fingerprints(other.take(np.array([2]))) == [fingerprint_text("a")]
+    assert index.seeded_fingerprints(first) == [hash_text("c", 3), hash_text("a", 3)]
+    assert index.fingerprints(other.take(np.array([2]))) == [hash_text("a")]

@@ -91,7 +91,7 @@ def test_folds_do_not_depend_on_the_order_of_the_rows():
 
 
 def test_few_rows_have_folds_and_many_have_none(reviews, monkeypatch):
-    monkeypatch.setattr(preparing, "FOLDS", ((50, 5), (100, 3)))
+    monkeypatch.setattr(preparing, "FOLDS_BY_ROWS", ((50, 5), (100, 3)))
     few, many, val = reviews(99), reviews(100), reviews(20, start=500)
     assert prepare([reviews(49)], TrainSettings()).folds.number == 5
     assert prepare([few], TrainSettings()).folds.number == 3

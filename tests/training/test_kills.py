@@ -15,7 +15,7 @@ import pytest
 
 from sentiment_batch.errors import OutputError
 from sentiment_batch.scoring.scorer import Scorer
-from sentiment_batch.training import loop, report_data
+from sentiment_batch.training import loop
 from sentiment_batch.training.checkpoint.state import TrainState
 from tests.training.file_change_failures import Killed, ending_at
 from tests.training.run_results import files, names, result, sha256_of
@@ -44,9 +44,7 @@ def always_best(monkeypatch):
     """The best model is replaced at every validation; and nobody waits for the disk, which no process's death asks.
 
     No time passes, so that the model's files are the same each time, and what is found out about it is kept but once.
-    Words are not weighed: that takes a quarter of the time of a run, and changes no file.
     """
-    monkeypatch.setattr(report_data, "_weigh_words", lambda *arguments: None)
     monkeypatch.setattr(TrainState, "seconds", 0.0)
     monkeypatch.setattr(loop, "is_best", lambda loss, history: True)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)

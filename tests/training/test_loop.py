@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from sentiment_batch.errors import DeviceError
 from sentiment_batch.evaluation.metrics import measure
-from sentiment_batch.tokenization.packing import pad_pack
+from sentiment_batch.tokenization.packing import to_rectangle
 from sentiment_batch.training import batches, loop, optimizer, schedule
 from sentiment_batch.training.loop import (
     HistoryEntry,
@@ -53,7 +53,7 @@ def gradients(classifier) -> dict[str, torch.Tensor]:
 
 def padded(classifier, batch) -> torch.Tensor:
     """The logits by the base's own code."""
-    ids, mask = pad_pack(batch.pack, 0)
+    ids, mask = to_rectangle(batch.pack, 0)
     return classifier(torch.from_numpy(ids), torch.from_numpy(mask))
 
 

@@ -182,7 +182,7 @@ def test_a_class_that_no_row_has_is_not_learned(caplog):
     assert prepared.mapping.encode([0, 1, 3, 4]).codes.tolist() == [0, -2, 1, 2]
     assert set(prepared.training.codes.tolist()) == {0, 1, 2}
     assert list(zip(prepared.test.texts, prepared.test.codes.tolist(), strict=True)) == [("a", 2), ("c", 0)]
-    assert "no training row is" in said(caplog)
+    assert "no training row has the label" in said(caplog)
 
 
 @pytest.mark.parametrize("what", ["val", "test"])
@@ -293,7 +293,7 @@ def test_a_value_of_no_answer_that_never_occurs_is_noted():
     rows = labelled([f"text {n}" for n in range(60)], [0, 1, 9] * 20)
     said = LabelSettings.parse(no_answer="9,99")
     notes = prepare([rows], TrainSettings(folds=0), label_settings=said).notes
-    assert notes == ("no label is '99', which `no_answer` names",)
+    assert notes == ("`no_answer` names '99', but no label is '99'",)
 
 
 def test_another_coding_in_a_validation_file_is_a_question():

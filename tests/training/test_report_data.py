@@ -29,6 +29,11 @@ ENTRY = {"epoch": 1.0, "step": 7, "training_loss": 0.5, "validation_loss": 0.4, 
 ERROR = {"row": 3, "text": "a great film", "label": "0", "predicted": "positive", "score": 0.98, "words": None}
 
 
+@pytest.fixture
+def no_word_weights():
+    """Here, the words are weighed."""
+
+
 def report_of(evaluations, history, meta=SAID):
     about = {"title": "m", "model": "m", "labels": ["negative", "positive"], "version": "1.0"}
     return collect_report(evaluations, meta, **about, device="cpu", dtype="float32", history=history)

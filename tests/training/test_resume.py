@@ -14,7 +14,7 @@ from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.files.lock import LOCK_FILES
 from sentiment_batch.training import components, loop, run
 from sentiment_batch.training.checkpoint import state_file, work_folder
-from sentiment_batch.training.checkpoint.model_folders import hash_model
+from sentiment_batch.training.checkpoint.model_folders import hash_stock_files
 from tests.training.run_results import files, names, result
 
 STEPS = 9
@@ -57,7 +57,7 @@ def test_a_resumed_run_knows_which_best_model_its_state_has(interrupted, often, 
     interrupted(1, resume=True)
     work = tmp_path / "model.training"
     assert state_file.read_state(work)["step"] == 5
-    assert state_file.read_state(work)["best"] == hash_model(work / "best")
+    assert state_file.read_state(work)["best"] == hash_stock_files(work / "best")
 
 
 @pytest.mark.parametrize("best", [0, 1])
@@ -134,7 +134,7 @@ def test_a_run_without_crops_is_not_continued_with_them(train, reviews, interrup
 
 def test_a_model_is_called_saved_once_it_can_be_resumed(train, caplog, monkeypatch, tmp_path):
     caplog.set_level(logging.INFO, "sentiment_batch")
-    save, states = work_folder.Checkpoint.save_state, []
+    save, states = work_folder.WorkFolder.save_state, []
 
     def save_or_fail(*arguments):
         if states:
@@ -142,7 +142,7 @@ def test_a_model_is_called_saved_once_it_can_be_resumed(train, caplog, monkeypat
         assert "epoch 1:" not in caplog.text
         states.append(save(*arguments))
 
-    monkeypatch.setattr(work_folder.Checkpoint, "save_state", save_or_fail)
+    monkeypatch.setattr(work_folder.WorkFolder, "save_state", save_or_fail)
     with pytest.raises(KeyboardInterrupt):
         train()
     assert "epoch 1:" in caplog.text
@@ -204,6 +204,12 @@ def test_after_an_interruption_it_is_said_how_to_go_on(interrupted, often, tmp_p
     assert f"{saved} 4 of 9" in caplog.text
 
 
+def test_a_finished_run_without_a_report_says_that_it_gets_none(train, caplog):
+    train(report=False)
+    train(resume=True)
+    assert "has no report, and gets one only if it is trained anew" in caplog.text
+
+
 def test_a_finished_run_is_finished_and_stays_as_it_is(train, caplog, tmp_path, reviews):
     caplog.set_level(logging.INFO, "sentiment_batch")
     first = result(train(test=reviews(10, start=100)))
@@ -211,6 +217,7 @@ def test_a_finished_run_is_finished_and_stays_as_it_is(train, caplog, tmp_path, 
     assert result(train(test=reviews(10, start=100), resume=True)) == first
     assert files(tmp_path) == before
     assert "is finished already" in caplog.text
+    assert "has no report" not in caplog.text
     with pytest.raises(OutputError, match=r"was finished with other settings, rows.*`overwrite=True`"):
         train(resume=True, seed=7)
     assert files(tmp_path) == before

@@ -166,13 +166,13 @@ def test_the_best_state_is_what_remains_measured_anew(train, reviews, settings, 
 
 
 def test_an_interrupted_run_leaves_its_best_model_ready_to_score(train, reviews, tmp_path, monkeypatch, caplog):
-    saved = run.Checkpoint.save_best
+    saved = run.WorkFolder.save_best
 
-    def interrupted(checkpoint, fill, meta, history):
-        saved(checkpoint, fill, meta, history)
+    def interrupted(work_folder, fill, meta, history):
+        saved(work_folder, fill, meta, history)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run.Checkpoint, "save_best", interrupted)
+    monkeypatch.setattr(run.WorkFolder, "save_best", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(reviews(), output=tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment_batch.data.texts import fingerprint_text
+from sentiment_batch.data.texts import hash_text
 from sentiment_batch.training.split import assign, name_groups
 
 TEXTS = [f"film {n}" for n in range(14)]
@@ -15,7 +15,7 @@ SHARES = st.sampled_from([0.05, 0.1, 0.3, 0.5, 0.9])
 
 
 def split(texts, codes, groups=None, share=0.1, seed=0):
-    keys = [fingerprint_text(text, seed) for text in texts]
+    keys = [hash_text(text, seed) for text in texts]
     return assign(keys, np.array(codes, dtype=np.int64), groups, share)
 
 
@@ -43,7 +43,7 @@ def test_nearly_equal_texts_stay_on_one_side_without_conflict(rows, share, group
     texts, codes, groups = zip(*rows, strict=True) if rows else ((), (), ())
     near_of = {text: data.draw(st.integers(0, 4)) for text in sorted(set(texts))}
     near = [near_of[text] for text in texts]
-    keys = [fingerprint_text(text) for text in texts]
+    keys = [hash_text(text) for text in texts]
     found = assign(keys, np.array(codes, dtype=np.int64), groups if grouped else None, share, near)
     for what in (near, texts, groups if grouped else ()):
         sides = [{what[row] for row in side} - {None} for side in (found.training, found.validation) if what]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from conftest import read, write
 from sentiment_batch_sql import file_target
-from sentiment_batch_sql.file_target import FileTarget
+from sentiment_batch_sql.file_target import DatabaseFileTarget
 
 ROWS = pa.table({"id": [1, 2], "review": ["good", None]})
 
@@ -29,7 +29,7 @@ def test_a_new_file_appears_with_its_table(kind, tmp_path, monkeypatch):
 def test_what_a_killed_run_left_of_a_new_file_is_replaced(kind, tmp_path, monkeypatch):
     path = tmp_path / "new.db"
     made = []
-    monkeypatch.setattr(file_target, "_sync", made.append)
+    monkeypatch.setattr(file_target, "sync_path", made.append)
     monkeypatch.setattr(file_target, "_remove", lambda path: None)
     write(f"{kind}:///{path}?table=t", ROWS)
     hidden = made[0]
@@ -46,15 +46,15 @@ def test_what_a_killed_run_left_of_a_new_file_is_replaced(kind, tmp_path, monkey
 @pytest.mark.parametrize("has_links", [True, False])
 def test_a_file_that_another_program_makes_meanwhile_stays(kind, has_links, tmp_path, monkeypatch):
     path = tmp_path / "new.db"
-    copy = FileTarget._copy_into
+    copy = DatabaseFileTarget._copy_into
 
     def copy_beside_another(self, place):
         copy(self, place)
         if not path.exists():
-            monkeypatch.setattr(FileTarget, "_copy_into", copy)
+            monkeypatch.setattr(DatabaseFileTarget, "_copy_into", copy)
             write(f"{kind}:///{path}?table=theirs", ROWS)
 
-    monkeypatch.setattr(FileTarget, "_copy_into", copy_beside_another)
+    monkeypatch.setattr(DatabaseFileTarget, "_copy_into", copy_beside_another)
     if not has_links:
         monkeypatch.setattr(os, "link", _refuse_links)
     write(f"{kind}:///{path}?table=ours", ROWS)

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 from conftest import read, write
 from hypothesis import HealthCheck, Phase, example, given, settings
-from sentiment_batch_sql.conversions import decoded_type, is_bytes
+from sentiment_batch_sql.conversions import decoded_type
 
 from sentiment_batch import OutputError
+from sentiment_batch.writing import is_bytes
 
 FROM_ROOT = "run from the root of sentiment-batch's repository"
 arrow_tables = pytest.importorskip("tests.arrow_tables", reason=FROM_ROOT)

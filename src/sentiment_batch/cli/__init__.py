@@ -15,7 +15,7 @@ import click
 
 from sentiment_batch.cli.bench import bench
 from sentiment_batch.cli.compare import compare
-from sentiment_batch.cli.defaults import PREFIX, list_commands, name_source, use_defaults
+from sentiment_batch.cli.defaults import PREFIX, format_defaults_notice, list_commands, use_defaults
 from sentiment_batch.cli.doctor import doctor
 from sentiment_batch.cli.evaluate import evaluate
 from sentiment_batch.cli.explain import explain
@@ -23,6 +23,7 @@ from sentiment_batch.cli.formats import formats
 from sentiment_batch.cli.help import CONTEXT_SETTINGS, HelpContext, write_examples
 from sentiment_batch.cli.inspect import inspect
 from sentiment_batch.cli.messages import ARGUMENTS, fit_lines, guard_terminal, terminal_text
+from sentiment_batch.cli.option_words import find_long_flag
 from sentiment_batch.cli.plugins import plugins
 from sentiment_batch.cli.predict import predict
 from sentiment_batch.cli.score import score
@@ -91,7 +92,7 @@ class CommandGroup(click.Group):
             # The reader of our output left, as `head` does. That is no error.
             ctx.exit(141)
         except Exception as error:
-            found = _explain_environment(error)
+            found = _make_environment_error(error)
             if found is None:
                 raise
             _fail(found, ctx)
@@ -106,7 +107,7 @@ def _shown_safely() -> Iterator[None]:
         raise click.UsageError(terminal_text(error.format_message(), None), error.ctx) from error
 
 
-def _explain_environment(error: Exception) -> SentimentBatchError | None:
+def _make_environment_error(error: Exception) -> SentimentBatchError | None:
     """The error to print if the machine, not a bug, caused `error`; else None."""
     if lacks_memory(error):
         return DeviceError(OUT_OF_MEMORY)
@@ -123,7 +124,7 @@ def _fail(error: SentimentBatchError, context: click.Context | None = None) -> N
     command = None if context is None else list_commands(context).get(context.invoked_subcommand or "")
     shown = terminal_text(str(error), command)
     if context is not None and command is not None:
-        shown += name_source(context, command, shown, context.meta.get(ARGUMENTS, ()))
+        shown += format_defaults_notice(context, command, shown, context.meta.get(ARGUMENTS, ()))
     click.echo(fit_lines(f"Error: {shown}", sys.stderr), err=True)
     sys.exit(error.exit_code)
 
@@ -150,7 +151,7 @@ def _add(command: click.Command) -> None:
     """Add a command whose options can stand in the environment, each under its own name (--json: ..._SCORE_JSON)."""
     for option in command.params:
         if isinstance(option, click.Option):  # Click's automatic names are those of the function's arguments: AS_JSON
-            name = max(option.opts, key=len).lstrip("-")
+            name = find_long_flag(option.opts).lstrip("-")
             option.envvar = f"{PREFIX}{command.name}_{name}".replace("-", "_").upper()
     group.add_command(command)
 

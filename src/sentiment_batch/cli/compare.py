@@ -100,13 +100,13 @@ def compare(
 
 def _format_changes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The rows as text for a terminal; an empty list if there are no rows."""
-    from sentiment_batch.report.formatting import ROWS, name_row
+    from sentiment_batch.report.formatting import ROWS, format_row_location
 
     width = terminal_width(sys.stdout)
     lines = [f"The rows whose label changes. {ROWS}"]
     for one in rows:
         labels = f"A {one['label_a']} {one['score_a']:.4f}, B {one['label_b']} {one['score_b']:.4f}"
-        head = f"{name_row(one, with_file=False)}: {labels}, labelled {one['label']}"
+        head = f"{format_row_location(one, with_file=False)}: {labels}, labelled {one['label']}"
         lines += [f"  {fit_text(head, width - 2)}", f"    {fit_text(one['text'], width - 4)}"]
     return ["\n".join(lines)] if rows else []
 

@@ -18,6 +18,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from sentiment_batch.cli.option_words import find_long_flag
 from sentiment_batch.errors import UsageError
 
 DEFAULTS_FILE = "sentiment-batch.toml"
@@ -29,7 +30,7 @@ MAX_BYTES = 1_000_000
 PREFIX = "SENTIMENT_BATCH_"
 OTHER_VARIABLES = ("MODEL", "CACHE", "LOAD_PLUGINS", "TOKENIZER")
 """Names of variables after the prefix that belong to no option."""
-CLOSE = 0.75
+MIN_SIMILARITY = 0.75
 """Similarity from which on a name may be a misspelling of another, from 0 to 1 as `difflib` measures it."""
 _USED_FILE = "sentiment_batch.defaults"
 """The key of the name of the file in `meta` of Click's context."""
@@ -49,7 +50,7 @@ def find_defaults_file() -> tuple[str, Mapping[str, Any]] | None:
         except (OSError, ValueError, RecursionError) as error:  # tables in thousands of tables
             if name == PROJECT_FILE:  # it belongs to other tools, too, and may have no table of ours
                 continue
-            raise UsageError(f"{name} cannot be read: {error}. Mend it, or move it away.") from error
+            raise UsageError(f"{name} cannot be read: {error}. Correct it, or move it away.") from error
         if name == PROJECT_FILE:
             tool = tables.get("tool")
             tables = tool.get(PROJECT_TABLE) if isinstance(tool, dict) else None
@@ -111,7 +112,7 @@ def _convert_all(
         try:
             yield option.name, option.type_cast_value(context, _as_typed(value, option))
         except click.BadParameter as error:
-            raise UsageError(f"{place}: {name} is {_word_value(value)}. {error.message}") from error
+            raise UsageError(f"{place}: {name} is {_format_value(value)}. {error.message}") from error
 
 
 def _as_typed(value: Any, option: click.Option) -> Any:
@@ -131,7 +132,7 @@ def _as_text(value: Any) -> str:
     return str(value)
 
 
-def _word_value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A value for a message, in the words of the file."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -140,7 +141,7 @@ def _word_value(value: Any) -> str:
 
 def _long_name(option: click.Option) -> str:
     """The name of an option as the file has it: the longest, without its dashes."""
-    return max(option.opts, key=len).lstrip("-")
+    return find_long_flag(option.opts).lstrip("-")
 
 
 def list_notices() -> Iterator[tuple[bool, str]]:
@@ -154,13 +155,13 @@ def list_notices() -> Iterator[tuple[bool, str]]:
         if one.name and context.get_parameter_source(one.name) is ParameterSource.DEFAULT_MAP
     ]
     if used:
-        words = " ".join(_word_option(one, context.params.get(one.name or "")) for one in used)
+        words = " ".join(_format_option(one, context.params.get(one.name or "")) for one in used)
         yield False, f"defaults from {context.meta.get(_USED_FILE, DEFAULTS_FILE)}: {words}"
     for variable, close in find_unknown_variables(list_commands(context)):
         yield True, f"the environment variable {variable} has no effect.{close}"
 
 
-def name_source(context: click.Context, command: click.Command, message: str, typed: Sequence[str]) -> str:
+def format_defaults_notice(context: click.Context, command: click.Command, message: str, typed: Sequence[str]) -> str:
     """A sentence that names the options in a message whose values come from the file; empty if there are none.
 
     Args:
@@ -172,7 +173,7 @@ def name_source(context: click.Context, command: click.Command, message: str, ty
     given = (context.default_map or {}).get(command.name or "", {})
     words = set(re.findall(r"--[\w-]*\w", message)) - {one.partition("=")[0] for one in typed}
     named = [
-        max(one.opts, key=len)
+        find_long_flag(one.opts)
         for one in command.params
         if given.get(one.name) not in (None, False) and words & set(one.opts) and not set(typed) & set(one.opts)
     ]
@@ -199,14 +200,14 @@ def find_unknown_variables(commands: Mapping[str, click.Command]) -> Iterator[tu
         name = variable.removeprefix(PREFIX)
         if name == variable or name in known:
             continue
-        close = difflib.get_close_matches(name, known, n=1, cutoff=CLOSE)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=MIN_SIMILARITY)
         if close or name.startswith(beginnings):
             yield variable, f" Do you mean {PREFIX}{close[0]}?" if close else ""
 
 
-def _word_option(option: click.Parameter, value: Any) -> str:
+def _format_option(option: click.Parameter, value: Any) -> str:
     """An option with its value as one would type it; a list of values is joined by blanks."""
-    name = max(option.opts, key=len)
+    name = find_long_flag(option.opts)
     if isinstance(value, bool):
         return name if value else next(iter(option.secondary_opts), f"{name}=false")
     return f"{name} {shlex.join(map(str, value if isinstance(value, tuple | list) else [value]))}"

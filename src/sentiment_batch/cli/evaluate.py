@@ -15,6 +15,7 @@ from sentiment_batch.cli.label_issues import publish_label_issues, write_label_i
 from sentiment_batch.cli.messages import command_line, fit_lines, print_block, print_json
 from sentiment_batch.display import terminal_width
 from sentiment_batch.errors import UsageError
+from sentiment_batch.settings import MAX_ERRORS
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.assess import Evaluation
@@ -41,7 +42,7 @@ FIGURES = ("accuracy", "macro_f1", "loss", "roc_auc", "calibration_error", "unli
 @options.labelled_columns
 @option(COLUMNS, "--by", "Also measure each value of this column by itself, such as product.", metavar="COLUMN")
 @options.reading
-@option(OUTPUT, "--errors", "How many errors and likely wrong labels to show.", AT_LEAST_ZERO, "N", default=20)
+@option(OUTPUT, "--errors", "How many errors and likely wrong labels to show.", AT_LEAST_ZERO, "N", default=MAX_ERRORS)
 @option(OUTPUT, "--report", "Also write a page for a browser, such as report.html.", metavar="FILE")
 @option(
     OUTPUT, "--label-issues", "Also write all rows whose labels are likely wrong, such as issues.csv.", metavar="FILE"

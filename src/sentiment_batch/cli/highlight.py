@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sentiment_batch.display import one_line, shortened
+from sentiment_batch.display import collapse_line, shortened
 
 if TYPE_CHECKING:
     from sentiment_batch.explanation.words import Explanation, Word
@@ -40,7 +40,7 @@ def highlight_text(explanation: Explanation, max_words: int, *, colours: bool) -
     """
     if explanation.label is None:
         return f"{'-':>8}  (no text)\n"
-    head = f"{explanation.score:8.4f}  {one_line(explanation.label)}"
+    head = f"{explanation.score:8.4f}  {collapse_line(explanation.label)}"
     text = "".join(_mark_piece(word, colours) for word in explanation.words).strip()
     named = zip(("for", "against"), explanation.strongest(max_words), strict=True)
     return "\n".join([head, text, *(_name_words(side, words) for side, words in named if max_words), ""])

@@ -49,6 +49,7 @@ def inspect(
     `train` can read FILE, the question comes last, and the exit code is the one that `train` would end with. FILE need
     not have labels, because `score` needs none. Then a note says what `train` would ask.
     """
+    from sentiment_batch.cli.train import train
     from sentiment_batch.data.formats import open_reader
     from sentiment_batch.locations import without_password
     from sentiment_batch.training.inspection import inspect_table
@@ -56,7 +57,8 @@ def inspect(
     with contextlib.closing(open_reader(table, format=input_format, options=read)) as reader:
         found = inspect_table(reader, name=without_password(table), **columns)
     if as_json:
-        print_json(found.to_json())
+        question = found.question and terminal_text(str(found.question), train)
+        print_json(found.to_json() | {"question": question})
     else:
         print_block("\n".join(_format(table, found, terminal_width(sys.stdout))))
     if found.question is not None:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from sentiment_batch.cli.defaults import list_notices
-from sentiment_batch.cli.option_words import word_options
-from sentiment_batch.display import BLOCK, unbroken, visible
+from sentiment_batch.cli.option_words import format_as_options
+from sentiment_batch.display import BLOCK, escape_controls, escape_line
 from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ def terminal_text(message: str, command: click.Command | None, *, is_block: bool
         is_block: keep line feeds and tabs. In a line they come from data, which must not forge another line.
     """
     shown = without_password(message)
-    shown = shown if command is None else word_options(shown, command)
-    return visible(shown) if is_block else unbroken(shown)
+    shown = shown if command is None else format_as_options(shown, command)
+    return escape_controls(shown) if is_block else escape_line(shown)
 
 
 def print_block(text: str, *, to_stderr: bool = False) -> None:
     """Print lines that hold data, such as tables: control characters as escapes, and nothing else changed."""
-    click.echo(visible(text), err=to_stderr)
+    click.echo(escape_controls(text), err=to_stderr)
 
 
 def print_json(values: object) -> None:

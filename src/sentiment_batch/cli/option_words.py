@@ -16,7 +16,7 @@ _NO_VALUE = object()
 """Stands for the value of a setting that a message only names."""
 
 
-def word_options(message: str, command: click.Command) -> str:
+def format_as_options(message: str, command: click.Command) -> str:
     """`message` with each backquoted Python setting as an option of `command`.
 
     `overwrite=True` becomes --overwrite, `calibrate=False` becomes --no-calibrate, `text_column="my review"` becomes
@@ -30,7 +30,7 @@ def word_options(message: str, command: click.Command) -> str:
 
     def replace(match: re.Match[str]) -> str:
         setting = _parse_setting(match[1])
-        worded = None if setting is None else _word_setting(*setting, parameters)
+        worded = None if setting is None else _format_setting(*setting, parameters)
         return match[0] if worded is None else worded
 
     return _BACKQUOTED.sub(replace, message)
@@ -39,11 +39,12 @@ def word_options(message: str, command: click.Command) -> str:
 def _parameters_by_name(command: click.Command) -> dict[str, click.Parameter]:
     """The parameters of `command` by the names that messages use; the name of an option counts before its variable."""
     by_variable = {parameter.name: parameter for parameter in command.params if parameter.name}
-    by_option = {_longest(one.opts).lstrip("-").replace("-", "_"): one for one in command.params if one.opts}
+    by_option = {find_long_flag(one.opts).lstrip("-").replace("-", "_"): one for one in command.params if one.opts}
     return by_variable | by_option
 
 
-def _longest(flags: Sequence[str]) -> str:
+def find_long_flag(flags: Sequence[str]) -> str:
+    """The longest way to write an option, such as `--model` of `-m` and `--model`."""
     return max(flags, key=len)
 
 
@@ -61,21 +62,21 @@ def _parse_setting(text: str) -> tuple[str, Any] | None:
         return None
 
 
-def _word_setting(name: str, value: Any, parameters: Mapping[str, click.Parameter]) -> str | None:
+def _format_setting(name: str, value: Any, parameters: Mapping[str, click.Parameter]) -> str | None:
     """The setting as a user of the command line would type it; None if the command has no such option or value."""
     parameter = parameters.get(name)
     if parameter is None:
         # A switch that only turns something off, such as --no-quotes for `quotes=False`.
         switch = parameters.get(f"no_{name}")
         is_off = isinstance(switch, click.Option) and switch.is_flag and (value is False or value is _NO_VALUE)
-        return _longest(switch.opts) if switch is not None and is_off else None
+        return find_long_flag(switch.opts) if switch is not None and is_off else None
     if not isinstance(parameter, click.Option):
         return _argument_word(parameter) if value is _NO_VALUE else _quote(value)
-    flag = _longest(parameter.opts)
+    flag = find_long_flag(parameter.opts)
     if value is _NO_VALUE:
         return flag
     if parameter.is_flag:
-        return _word_switch(parameter, value)
+        return _format_switch(parameter, value)
     values = _option_values(value) if parameter.multiple else [value]
     quoted = [_quote(one) for one in values]
     if not quoted or None in quoted:
@@ -88,11 +89,11 @@ def _argument_word(argument: click.Parameter) -> str:
     return (argument.metavar or argument.name or "").strip("[].")
 
 
-def _word_switch(option: click.Option, value: Any) -> str | None:
+def _format_switch(option: click.Option, value: Any) -> str | None:
     if not isinstance(value, bool):
         return None
     flags = option.opts if value else option.secondary_opts
-    return _longest(flags) if flags else None
+    return find_long_flag(flags) if flags else None
 
 
 def _option_values(value: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import shutil
@@ -67,30 +68,20 @@ def _predict_texts(scorer: Scorer, texts: Iterator[str]) -> Iterator[dict[str, A
     """The result of each text, in the form of `--json`."""
     import pyarrow as pa
 
+    added = dataclasses.replace(scorer.added, probabilities=True)
     for some in iter(lambda: list(itertools.islice(texts, MAX_TEXTS_AT_A_TIME)), []):
         batch = pa.record_batch({"text": pa.array(some, pa.large_string())})
         for part, probabilities in scorer.probabilities([batch], ["text"]):
-            arrays = scorer.added.arrays(probabilities)
-            rows = zip(
-                part.column(0).to_pylist(),
-                arrays[0].to_pylist(),
-                arrays[1].to_numpy(False),
-                probabilities,
-                strict=False,
-            )
-            for text, label, score, row in rows:
+            labels, *numbers = added.arrays(probabilities)
+            rows = zip(*(column.to_numpy(False) for column in numbers), strict=True)
+            for text, label, row in zip(part.column(0).to_pylist(), labels.to_pylist(), rows, strict=True):
+                score, *of_labels = (float(str(number)) for number in row)  # 0.9876, not 0.98760002
                 yield {
                     "text": text,
                     "sentiment": label,
-                    "sentiment_score": None if label is None else float(str(score)),  # 0.9876, not 0.98760002
-                    "probabilities": None if label is None else _name_probabilities(scorer, row),
+                    "sentiment_score": None if label is None else score,
+                    "probabilities": None if label is None else dict(zip(scorer.labels, of_labels, strict=True)),
                 }
-
-
-def _name_probabilities(scorer: Scorer, row: Any) -> dict[str, float]:
-    """The rounded probability of each label."""
-    decimals = scorer.settings.decimals
-    return {label: round(float(value), decimals) for label, value in zip(scorer.labels, row, strict=True)}
 
 
 def _format_result(result: dict[str, Any]) -> str:

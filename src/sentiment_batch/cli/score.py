@@ -14,7 +14,7 @@ from sentiment_batch.cli.help import COLUMNS, INPUT, OUTPUT, SPEED, command, opt
 from sentiment_batch.cli.messages import print_json
 from sentiment_batch.cli.options import score_setting
 from sentiment_batch.display import BLOCK
-from sentiment_batch.errors import UsageError
+from sentiment_batch.errors import UsageError, listed
 from sentiment_batch.locations import suffix_of
 from sentiment_batch.settings import ScoreSettings
 
@@ -107,8 +107,7 @@ def score(
 
     IN and OUT are files in any format that `sentiment-batch formats` lists, URLs, or - for standard input and output.
     A folder or a pattern in quotes, such as 'day-*.csv', is read as one table. If OUT ends in /, it is a folder with a
-    file for each part. With --neutral-band, the score of a neutral row is
-    still the probability of the likelier label.
+    file for each part. With --neutral-band, the score of a neutral row is still the probability of the likelier label.
 
     If a run was interrupted, the same command resumes it. With --on-bad-row mark, malformed rows and texts that cannot
     be scored stay in their place, and OUT.problems.jsonl lists them.
@@ -161,6 +160,8 @@ def score(
 
     summary = score_table(job)
     logger.info("%s", summary, extra=BLOCK)
+    if summary.rows and summary.null == summary.rows:
+        logger.warning("no row has a text in %s, so no row has a label", listed(summary.text_columns))
     results = apply_gates(job.gates, list_score_figures(summary))
     if as_json:
         print_json(summary.to_json() | {"gates": [one.to_json() for one in results]})

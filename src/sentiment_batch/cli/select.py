@@ -12,6 +12,7 @@ from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, command, opt
 from sentiment_batch.cli.messages import print_json
 from sentiment_batch.display import BLOCK
 from sentiment_batch.errors import UsageError
+from sentiment_batch.selection.job import CANDIDATES_PER_ROW, DEFAULT_LABEL_COLUMN, DEFAULT_ROWS, SelectJob
 from sentiment_batch.settings import ScoreSettings
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ logger = logging.getLogger("sentiment_batch")
     "column with a _score column beside it.",
     metavar="NAME",
 )
-@option(COLUMNS, "--label-column", "Name of the empty column that is added.", metavar="NAME", default="label")
+@option(
+    COLUMNS, "--label-column", "Name of the empty column that is added.", metavar="NAME", default=DEFAULT_LABEL_COLUMN
+)
 @option(
     INPUT,
     "--labelled",
@@ -60,11 +63,11 @@ logger = logging.getLogger("sentiment_batch")
 )
 @options.reading
 @option(OUTPUT, "-o --output", "The file to write.", metavar="OUT", default="to_label.csv")
-@option(OUTPUT, "--rows", "How many rows to select.", int, "N", default=200)
+@option(OUTPUT, "--rows", "How many rows to select.", int, "N", default=DEFAULT_ROWS)
 @option(
     OUTPUT,
     "--candidates",
-    "Choose among the N most uncertain rows. The default is 20 for each row to select.",
+    f"Choose among the N most uncertain rows. The default is {CANDIDATES_PER_ROW} for each row to select.",
     int,
     "N",
 )
@@ -104,7 +107,6 @@ def select(
     if as_json and output == "-":
         raise UsageError("--json and the table cannot both go to standard output. Name a file with --output.")
     from sentiment_batch.records import WriteOptions
-    from sentiment_batch.selection.job import SelectJob
 
     job = SelectJob(
         source=scored,

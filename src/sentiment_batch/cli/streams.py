@@ -21,14 +21,14 @@ class OutputStream(io.TextIOWrapper):
         try:
             return super().write(text)
         except OSError as error:
-            raise _explain(error) from error
+            raise _make_output_error(error) from error
 
     def flush(self) -> None:
         """Pass what is written so far to the system."""
         try:
             super().flush()
         except OSError as error:
-            raise _explain(error) from error
+            raise _make_output_error(error) from error
 
 
 class MessageStream(io.TextIOWrapper):
@@ -109,10 +109,10 @@ class _Descriptor(io.FileIO):
         return False
 
 
-def _explain(error: OSError) -> Exception:
+def _make_output_error(error: OSError) -> Exception:
     """The error to raise if standard output cannot take `error`'s bytes."""
     if isinstance(error, BrokenPipeError):
         return error
-    from sentiment_batch.data.writers.write_errors import explain_write_error
+    from sentiment_batch.data.writers.write_errors import make_write_error
 
-    return explain_write_error("standard output", error, error.errno)
+    return make_write_error("standard output", error, error.errno)

@@ -13,12 +13,12 @@ from sentiment_batch.cli.help import AT_LEAST_ZERO, COLUMNS, MODEL, OUTPUT, comm
 from sentiment_batch.cli.messages import command_line, print_block, print_json, running_command, terminal_text
 from sentiment_batch.cli.side_tables import publish_table
 from sentiment_batch.errors import UsageError
+from sentiment_batch.shares.request import DEFAULT_PERIOD, MAX_WORDS, PERIODS, UNSURE_BELOW, SummaryRequest
 
 if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
 
 logger = logging.getLogger("sentiment_batch")
-PERIODS = ("day", "week", "month", "quarter", "year")
 
 
 @command(
@@ -57,7 +57,13 @@ PERIODS = ("day", "week", "month", "quarter", "year")
     several=True,
 )
 @option(COLUMNS, "--over", "Also show the shares over time, by this column of dates.", metavar="COLUMN")
-@option(COLUMNS, "--every", "The length of a period. A week begins on Monday.", click.Choice(PERIODS), default="month")
+@option(
+    COLUMNS,
+    "--every",
+    "The length of a period. A week begins on Monday.",
+    click.Choice(PERIODS),
+    default=DEFAULT_PERIOD,
+)
 @option(
     COLUMNS,
     "--date-format",
@@ -71,9 +77,16 @@ PERIODS = ("day", "week", "month", "quarter", "year")
     "How many words to show that mark the texts of a label, in all rows and in each group.",
     AT_LEAST_ZERO,
     "N",
-    default=8,
+    default=MAX_WORDS,
 )
-@option(MODEL, "--unsure-below", "The model is unsure of a row if its score is below this.", float, "P", default=0.7)
+@option(
+    MODEL,
+    "--unsure-below",
+    "The model is unsure of a row if its score is below this.",
+    float,
+    "P",
+    default=UNSURE_BELOW,
+)
 @options.reading
 @option(OUTPUT, "--output", "Also write the shares as a table, such as shares.csv.", metavar="FILE")
 @option(OUTPUT, "--report", "Also write a page with charts for a browser, such as shares.html.", metavar="FILE")
@@ -113,7 +126,7 @@ def summary(
     from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
     from sentiment_batch.shares.figures import FIGURES, list_figures, refuse_unknown_figures, refuse_unknown_labels
     from sentiment_batch.shares.known_model import read_known_model
-    from sentiment_batch.shares.run import SummaryRequest, summarize_shares
+    from sentiment_batch.shares.run import summarize_shares
     from sentiment_batch.shares.table import make_share_schema
 
     request = SummaryRequest(
@@ -143,7 +156,7 @@ def summary(
         results = apply_gates(gates, list_figures(found))
         if as_json:
             print_json(found.to_json() | {"gates": [one.to_json() for one in results]})
-        elif not quiet:
+        else:
             print_block(terminal_text(str(found), running_command(), is_block=True))
         if writer is not None:
             from sentiment_batch.shares.table import make_share_table

@@ -14,10 +14,16 @@ from sentiment_batch.cli import options
 from sentiment_batch.cli.help import COLUMNS, INPUT, MODEL, OUTPUT, SPEED, TEXTS, TRAINING, command, option, setting
 from sentiment_batch.cli.label_issues import publish_label_issues, write_label_issues
 from sentiment_batch.cli.messages import command_line, print_block, print_json
-from sentiment_batch.display import terminal_width, unbroken
+from sentiment_batch.display import escape_line, terminal_width
 from sentiment_batch.errors import UsageError
 from sentiment_batch.memory import respect_address_limit
-from sentiment_batch.settings import CLASS_WEIGHTS, DEFAULT_MODEL_FOLDER, TrainSettings
+from sentiment_batch.settings import (
+    CLASS_WEIGHTS,
+    DEFAULT_MODEL_FOLDER,
+    TRAIN_DTYPES,
+    WORK_FOLDER_ENDING,
+    TrainSettings,
+)
 
 if TYPE_CHECKING:
     from sentiment_batch.records import ReadOptions
@@ -156,9 +162,7 @@ train_setting = functools.partial(setting, TrainSettings())
     choices=["head", "tail", "head-tail"],
 )
 @train_setting(SPEED, "device", "Where to compute: auto, cpu, cuda or cuda:N.", "DEVICE")
-@train_setting(
-    SPEED, "dtype", "Number format of the computation. auto suits the device.", choices=["auto", "float32", "bfloat16"]
-)
+@train_setting(SPEED, "dtype", "Number format of the computation. auto suits the device.", choices=TRAIN_DTYPES)
 @options.messages
 def train(
     reviews: tuple[str, ...],
@@ -235,7 +239,7 @@ def _check_place(label_issues: str | None, output: str) -> None:
     """Refuse a table inside the model folder, which is replaced as a whole."""
     model = Path(output).absolute()
     folders = Path(label_issues or "").absolute().parents
-    if label_issues and (model in folders or model.with_name(f"{model.name}.training") in folders):
+    if label_issues and (model in folders or model.with_name(model.name + WORK_FOLDER_ENDING) in folders):
         raise UsageError(
             f"`label_issues` is {label_issues}, inside the model folder, which is written as a whole. Name a file "
             "beside that folder."
@@ -262,4 +266,6 @@ def _print_result(trained: Trained) -> None:
     command = shlex.join(["sentiment-batch", "score", "IN", "OUT", "--model", trained.path])
     doubtful = trained.baseline is not None and trained.baseline.verdict is not None
     advice = "Mind the warning above before you score a table with it:" if doubtful else "Score a table with it:"
-    print_block(f"\nThe model is in {unbroken(trained.path)}. {advice}\n\n    {unbroken(command)}\n", to_stderr=True)
+    print_block(
+        f"\nThe model is in {escape_line(trained.path)}. {advice}\n\n    {escape_line(command)}\n", to_stderr=True
+    )

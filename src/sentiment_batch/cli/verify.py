@@ -9,7 +9,7 @@ import click
 from sentiment_batch.cli import options
 from sentiment_batch.cli.help import command
 from sentiment_batch.cli.messages import fit_lines, print_block, print_json
-from sentiment_batch.display import unbroken
+from sentiment_batch.display import escape_line
 
 
 @command(
@@ -33,4 +33,4 @@ def verify(output: str, quiet: bool, as_json: bool) -> None:
     if as_json:
         print_json(verified.to_json())
     elif not quiet:
-        print_block(fit_lines(unbroken(str(verified)), sys.stdout))
+        print_block(fit_lines(escape_line(str(verified)), sys.stdout))

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -137,6 +138,11 @@ def is_blank(text: str) -> bool:
     return not text.strip(BLANK_CHARACTERS)
 
 
+def is_scored(text: str) -> bool:
+    """True if a text gets a score: it is neither blank nor one of the `NULL_WORDS`."""
+    return text not in NULL_WORDS and not is_blank(text)
+
+
 def drop_null_words(texts: pa.LargeStringArray, found: Counter[str] | None = None) -> pa.LargeStringArray:
     """`texts` (n,) with null for each of the `NULL_WORDS`, which are counted in `found`."""
     short = pc.less_equal(pc.binary_length(texts), _MAX_NULL_WORD_BYTES)
@@ -192,15 +198,18 @@ def drop_blanks(values: pa.Array) -> pa.Array:
 
 def decode_dictionary(column: pa.Array) -> pa.Array:
     """A column of a dictionary or of run ends as its plain values; any other column as it is."""
-    if pa.types.is_run_end_encoded(column.type):
-        return decode_dictionary(pc.run_end_decode(column))
-    if not pa.types.is_dictionary(column.type):
+    if pa.types.is_dictionary(column.type):
+        values, indices = decode_dictionary(column.dictionary), column.indices
+    elif pa.types.is_run_end_encoded(column.type):  # run_end_decode of pyarrow supports few types
+        rows = np.arange(column.offset, column.offset + len(column))
+        values = decode_dictionary(column.values)
+        indices = pa.array(np.searchsorted(column.run_ends.to_numpy(), rows, side="right"))
+    else:
         return column
-    values = column.dictionary
     if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
         # Arrow has no `take` for views.
         values = values.cast(pa.large_binary() if is_binary(values.type) else pa.large_string())
-    return values.take(column.indices)
+    return values.take(indices)
 
 
 def to_single_array(column: pa.ChunkedArray) -> pa.Array:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import itertools
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sentiment_batch.data import readers, writers
 from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.data.readers.dataset import DatasetReader, names_several_files
-from sentiment_batch.data.readers.dataset_files import is_hidden
+from sentiment_batch.data.readers.dataset_files import list_endings
 from sentiment_batch.data.readers.encodings import look_up_encoding
 from sentiment_batch.errors import InputError, UsageError, listed, refuse_ambiguous_url
+from sentiment_batch.files.filesystems import local_path
 from sentiment_batch.locations import compression_of, scheme_of, suffix_of
 from sentiment_batch.plugins.bad_row_guard import BadRowGuard
 from sentiment_batch.plugins.manager import Plugins
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.data.writers.base import Writer
+
+Kind = Literal["readers", "writers"]
 
 logger = logging.getLogger("sentiment_batch")
 _DEFAULTS = ReadOptions()
@@ -97,7 +99,7 @@ def _open_one(location: str, chosen: Format, options: ReadOptions) -> Reader:
         return built_in
     _refuse_compressed(location, chosen)
     plugin = PluginGuard(name=chosen.owner, location=location)
-    bad_rows = None if options.on_bad_row is None else BadRowGuard(plugin.error, options.on_bad_row)
+    bad_rows = None if options.on_bad_row is None else BadRowGuard(plugin.make_error, options.on_bad_row)
     guarded = options if bad_rows is None else dataclasses.replace(options, on_bad_row=bad_rows.report)
     with plugin.translate_errors():
         return GuardedReader(chosen.open(location, guarded), plugin, bad_rows)
@@ -163,11 +165,11 @@ def find_run_id(location: str, format: Format) -> str | None:
         found: object = format.find_run_id(location)
         if found is None or isinstance(found, str):
             return found
-        raise plugin.error(f"its find_run_id() returned an object of the type {type(found).__name__}")
+        raise plugin.make_error(f"its find_run_id() returned an object of the type {type(found).__name__}")
 
 
 def has_run_id(location: str, format: Format, run_id: str) -> bool:
-    """Whether the output at a location holds the rows of a run; for the arguments and errors see `find_run_id`."""
+    """True if the output at a location holds the rows of a run; for the arguments and errors see `find_run_id`."""
     if format.has_run_id is None:
         return find_run_id(location, format) == run_id
     plugin = PluginGuard(name=format.owner, location=location)
@@ -175,7 +177,7 @@ def has_run_id(location: str, format: Format, run_id: str) -> bool:
         answer: object = format.has_run_id(location, run_id)
         if isinstance(answer, bool):
             return answer
-        raise plugin.error(f"its has_run_id() returned an object of the type {type(answer).__name__}")
+        raise plugin.make_error(f"its has_run_id() returned an object of the type {type(answer).__name__}")
 
 
 def find_reader_format(location: str, name: str | None = None) -> Format:
@@ -209,9 +211,8 @@ def shows_format(location: str) -> bool:
 def _name_format_inside(folder: str) -> str:
     """The only format that the endings of the files in a local folder show, else `parquet`."""
     endings: set[str] = set()
-    for _, folders, names in os.walk(folder):
-        folders[:] = itertools.filterfalse(is_hidden, folders)
-        endings |= set(map(suffix_of, itertools.filterfalse(is_hidden, names)))
+    for found_endings in list_endings(folder):
+        endings |= found_endings
         if ".parquet" in endings:  # whatever else is there, so a large folder is not walked to its end
             break
     for third_parties in (False, True):
@@ -241,7 +242,7 @@ def find_writer_format(location: str, name: str | None = None) -> Format:
     return _find_format("writers", location, name)
 
 
-def _names_folder(kind: str, location: str, *endings: str) -> bool:
+def _names_folder(kind: Kind, location: str, *endings: str) -> bool:
     """True if the end of a location shows that it is a folder of files, and no plugin claims its scheme."""
     scheme = scheme_of(location)
     if not location.endswith(("/", *endings)) or scheme in _ELSEWHERE:
@@ -274,49 +275,56 @@ def list_formats() -> tuple[dict[str, Format], dict[str, Format]]:
     return readable, writable
 
 
-def _find_format(kind: str, location: str, name: str | None) -> Format:
+def _get_registry(kind: Kind) -> Registry:
+    """The formats of this kind. Loading the plugins of other packages makes a new registry."""
+    plugins = get_plugins()
+    return plugins.readers if kind == "readers" else plugins.writers
+
+
+def _find_format(kind: Kind, location: str, name: str | None) -> Format:
     """The format that `_look_up` finds, or the error that says what to do."""
     if found := _look_up(kind, location, name):
         return found
-    registry: Registry = getattr(get_plugins(), kind)
+    registry = _get_registry(kind)
     key = name or scheme_of(location).partition("+")[0] or suffix_of(location)
     if key in _ELSEWHERE and (name or kind == "writers" or scheme_of(location) or os.path.exists(location)):
         if key == ".xls" and kind == "readers" and os.path.isfile(location):
-            _refuse_no_workbook(location)
+            from sentiment_batch.data.readers.unknown_files import refuse_no_workbook
+
+            refuse_no_workbook(location)
         more = f" It {_SQL}." if key in _DATABASE_FILES and registry.named("sql") is None else ""
         raise UsageError(f"{location} {_ELSEWHERE[key]}.{more}")
     known = listed(candidate.name for candidate in registry)
     setting = "input_format" if kind == "readers" else "output_format"
     if name is not None:
         raise UsageError(f"no format is called {name!r}; `{setting}` takes one of {known}.")
+    if kind == "readers" and os.path.isfile(local_path(location) or ""):
+        from sentiment_batch.data.readers.unknown_files import refuse_known_kind
+
+        refuse_known_kind(location)
     is_there = location == "-" or "://" in location or names_several_files(location) or os.path.exists(location)
     if kind == "readers" and not is_there:
         raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
     raise UsageError(f"the name {location!r} does not show the format; give `{setting}` with one of {known}.")
 
 
-def _refuse_no_workbook(location: str) -> None:
-    """Raise InputError for a file that has the ending of a workbook, and is text or a web page, as many exports are."""
-    from sentiment_batch.data.readers.sniff import detect_kind, refuse_text
-    from sentiment_batch.data.readers.source import Source
-
-    with contextlib.closing(Source(location)) as source:
-        head = source.head()
-    if (kind := detect_kind(head)) is not None and kind.name == "html":
-        raise InputError(f"{location} is a web page. If Excel shows a table in it, save that as .xlsx or as CSV.")
-    refuse_text(location, head)
-
-
-def _look_up(kind: str, location: str, name: str | None) -> Format | None:
+def _look_up(kind: Kind, location: str, name: str | None) -> Format | None:
     """The format called `name`, or the one that claims `location`; None if there is none.
 
-    The built-in formats come first, because loading the other packages takes time.
+    The built-in formats come first, because loading the other packages takes time. But they read no URL of a database.
     """
+    scheme = scheme_of(location)
     for third_parties in (False, True):
         if third_parties:
             _load_third_parties()
-        registry: Registry = getattr(get_plugins(), kind)
-        if found := registry.named(name) if name is not None else registry.claiming(location):
+        registry = _get_registry(kind)
+        if name is not None:
+            found = registry.named(name)
+        elif scheme in _ELSEWHERE:
+            found = next((one for one in registry if scheme in one.schemes), None)
+        else:
+            found = registry.claiming(location)
+        if found:
             return found
     return None
 

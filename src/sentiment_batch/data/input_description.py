@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.display import BLOCK, one_line, shortened, unbroken
+from sentiment_batch.display import BLOCK, collapse_line, escape_line, shortened
 from sentiment_batch.labels.values import fold_word
 from sentiment_batch.locations import without_password
 from sentiment_batch.records import Dialect
@@ -70,8 +70,8 @@ class InputDescription:
 
         Words that are the names of their classes need no name.
         """
-        said = not assumed or all(_is_name(value, label) for value, label in mapping.items())
-        names = self.assumed if said else (*self.assumed, "label_mapping")
+        is_given = not assumed or all(_is_name(value, label) for value, label in mapping.items())
+        names = self.assumed if is_given else (*self.assumed, "label_mapping")
         return dataclasses.replace(self, label_mapping=mapping, assumed=names)
 
 
@@ -106,7 +106,7 @@ def format_description(names: Sequence[str], description: Mapping[str, Any]) -> 
         description: what `InputDescription.to_json` gave.
     """
     named = ", ".join("standard input" if name == "-" else without_password(name) for name in names)
-    head = f"{shortened(unbroken(named))} {'is' if len(names) == 1 else 'are'} read as"
+    head = f"{shortened(escape_line(named))} {'is' if len(names) == 1 else 'are'} read as"
     return "\n".join([head, *(f"  {item:9}  {text}" for item, text in list_items(description))])
 
 
@@ -124,7 +124,7 @@ def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         return " (assumed)" if field in (get("assumed") or ()) else ""
 
     text, label, delimiter = description["text_columns"], get("label_column"), get("delimiter")
-    if label is not None and (meaning := _word_mapping(get("label_mapping") or {})):
+    if label is not None and (meaning := _format_mapping(get("label_mapping") or {})):
         label = f"{label}{mark('label_column')}: {meaning}"
     items = (
         ("text", None if text is None else " and ".join(one or "''" for one in text) or "not found", "text_columns"),
@@ -133,10 +133,10 @@ def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("format", get("format"), "format"),
         ("delimiter", _DELIMITERS.get(str(delimiter), delimiter), "delimiter"),
         ("encoding", get("encoding"), "encoding"),
-        ("header", _word_header(description), "header"),
+        ("header", _format_header(description), "header"),
         ("sheet", get("sheet"), "sheet"),
     )
-    return [(item, shortened(one_line(text + mark(field)))) for item, text, field in items if text is not None]
+    return [(item, shortened(collapse_line(text + mark(field)))) for item, text, field in items if text is not None]
 
 
 def _is_name(value: str, label: str) -> bool:
@@ -144,13 +144,13 @@ def _is_name(value: str, label: str) -> bool:
     return fold_word(value) == fold_word(label)
 
 
-def _word_mapping(mapping: Mapping[str, str]) -> str:
+def _format_mapping(mapping: Mapping[str, str]) -> str:
     """The class of each value; the class alone if the value is its name."""
     words = (label if _is_name(value, label) else f"{value} -> {label}" for value, label in mapping.items())
     return ", ".join(dict.fromkeys(words))
 
 
-def _word_header(description: Mapping[str, Any]) -> str | None:
+def _format_header(description: Mapping[str, Any]) -> str | None:
     """Where the names of the columns come from; None if the format has no header."""
     header, skipped = description.get("header"), description.get("skip_rows") or 0
     if header is None and not skipped:

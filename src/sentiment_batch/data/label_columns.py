@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import collections
 import contextlib
-import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,15 +15,16 @@ import pyarrow.compute as pc
 
 from sentiment_batch.data.class_names import find_class_names, name_classes
 from sentiment_batch.data.columns import extract_values
+from sentiment_batch.data.scored_names import MANIFEST_ENDING, find_added_columns, name_score_column
 from sentiment_batch.data.text_columns import check_column, read_first_batch
 from sentiment_batch.data.usual_names import LABEL_NAMES, is_about_another, list_label_names, simplify_name
-from sentiment_batch.data.value_names import CONVERSION_ERRORS, name_values
+from sentiment_batch.data.value_names import CONVERSION_ERRORS, format_values
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.files.checksums import read_checked_json
 from sentiment_batch.labels.candidates import LabelChoice, choose_label_column, holds_labels
 from sentiment_batch.labels.directions import names_negative
-from sentiment_batch.labels.settings import UNSAID, LabelSettings
-from sentiment_batch.labels.stars import word_setting
+from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
+from sentiment_batch.labels.stars import format_setting
 from sentiment_batch.labels.values import parse_number, to_canonical
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ class LabelColumns:
         # A text column of a usual name is a candidate only if nothing else is, so that the message can name it.
         usual = [name for name in found if simplify_name(name) in LABEL_NAMES]
         found = [name for name in found if name == chosen or name not in texts] or usual
-        self._ask: Callable[[], InputError] = lambda: _ask_for_label(schema, sample(), texts)
+        self._ask: Callable[[], InputError] = lambda: _make_label_error(schema, sample(), texts)
         if not found:
             raise self._ask()
         self.names = found[:MAX_CANDIDATES]
         self._values: dict[str, list[object]] = {name: [] for name in self.names}
-        scores = [f"{name}_score" for name in self.names if name != chosen and counts[f"{name}_score"] == 1]
-        self._scores: dict[str, list[object]] = {name: [] for name in scores}
+        scores = [name_score_column(name) for name in self.names if name != chosen]
+        self._scores: dict[str, list[object]] = {name: [] for name in scores if counts[name] == 1}
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Collect the next rows."""
@@ -88,7 +88,7 @@ class LabelColumns:
             for name in values:
                 values[name] += extract_any_values(batch, name)
 
-    def choose(self, settings: LabelSettings = UNSAID) -> tuple[LabelChoice, Sequence[object]]:
+    def choose(self, settings: LabelSettings = NO_LABEL_SETTINGS) -> tuple[LabelChoice, Sequence[object]]:
         """The label column, and the label of each row that was collected.
 
         Raises:
@@ -105,12 +105,12 @@ class LabelColumns:
             raise InputError(
                 f"{predicted[0]!r} holds predictions of an earlier scoring, and no other column has a usual name of "
                 "labels. Name the labels with `label_column`; if they are these, use "
-                f"{word_setting(predicted[0], 'label_column')}."
+                f"{format_setting(predicted[0], 'label_column')}."
             )
         if next(iter(columns)) != self._chosen:  # nobody named the objects or lists, so a plainer column may be meant
             columns = {name: values for name, values in columns.items() if name not in nested} or columns
         if (first := next(iter(columns))) in nested:
-            raise _refuse_nested(first, nested[first])
+            raise _make_nested_error(first, nested[first])
         if first == self._trained:
             return LabelChoice(column=first), columns[first]
         usual = sum(name == self._chosen or simplify_name(name) in LABEL_NAMES for name in columns)
@@ -126,10 +126,10 @@ class LabelColumns:
         """
         if name == self._scored and name != self._chosen:
             return True
-        if f"{name}_score" not in self._scores:
+        values = self._scores.get(name_score_column(name))
+        if values is None:
             return False
-        scores = [text for value in self._scores.get(f"{name}_score", ()) if (text := to_canonical(value)) is not None]
-        numbers = [parse_number(score) for score in scores]
+        numbers = [parse_number(text) for value in values if (text := to_canonical(value)) is not None]
         if not numbers:
             return all(to_canonical(value) is None for value in self._values[name])
         return all(number is not None and 0 < number <= 1 for number in numbers)
@@ -150,14 +150,14 @@ def _find_nested(values: Sequence[object]) -> dict[str, object] | list[object] |
     return None
 
 
-def _refuse_nested(column: str, value: dict[str, object] | list[object]) -> UsageError:
-    """The refusal of a column that holds objects or lists, such as `value`."""
+def _make_nested_error(column: str, value: dict[str, object] | list[object]) -> UsageError:
+    """The error for a column that holds objects or lists, such as `value`."""
     another = "or name another column with `label_column`"
     if isinstance(value, list):
         return UsageError(
             f"column {column!r} holds lists, which are no labels. Write one label in each row, {another}."
         )
-    inside = word_setting(f"{column}.{next(iter(value), 'label')}", "label_column")
+    inside = format_setting(f"{column}.{next(iter(value), 'label')}", "label_column")
     return UsageError(
         f"column {column!r} holds objects with the keys {listed(value)}, which are no labels. Write a value of "
         f"theirs into a column of its own. In JSON, Parquet and Arrow, its path works, too, such as {inside}."
@@ -166,13 +166,12 @@ def _refuse_nested(column: str, value: dict[str, object] | list[object]) -> Usag
 
 def _find_scored_column(location: str) -> str | None:
     """The column of the predictions, if a scoring wrote the table and its manifest stands beside it."""
-    manifest = read_checked_json(Path(f"{location.rstrip('/')}.manifest.json")) if location else None
-    names = [str(column).partition(":")[0] for column in (manifest or {}).get("output_columns", ())]
-    return next((name for name, score in reversed([*itertools.pairwise(names)]) if score == f"{name}_score"), None)
+    manifest = read_checked_json(Path(location.rstrip("/") + MANIFEST_ENDING)) if location else None
+    return next(iter(find_added_columns((manifest or {}).get("output_columns"))), None)
 
 
 def find_label_column(
-    reader: Reader, chosen: str | None = None, texts: Sequence[str] = (), settings: LabelSettings = UNSAID
+    reader: Reader, chosen: str | None = None, texts: Sequence[str] = (), settings: LabelSettings = NO_LABEL_SETTINGS
 ) -> str:
     """The label column of an open table, by its names and its first rows; arguments and errors as `LabelColumns`."""
     sample = read_first_batch(reader)
@@ -182,18 +181,18 @@ def find_label_column(
     return columns.choose(settings)[0].column
 
 
-def _ask_for_label(schema: pa.Schema, sample: pa.RecordBatch | None, texts: Sequence[str]) -> InputError:
-    """The question for the label column, with the columns first that repeat few values.
+def _make_label_error(schema: pa.Schema, sample: pa.RecordBatch | None, texts: Sequence[str]) -> InputError:
+    """The error that asks for the label column. It lists columns with few different values first.
 
-    Text columns are not likely. Columns such as `is_negative`, whose numbers run down, and such as `rating_date` come
-    last of the likely ones, and those whose values have a known meaning come first.
+    Text columns are not likely. Among the likely columns, those whose values have a known meaning come first. Columns
+    in which a low number is good (`is_negative`) and columns such as `rating_date` come last.
     """
     few = {name: words for name in schema.names if name not in texts and (words := _list_few(sample, name))}
     likely = sorted(
         few, key=lambda name: (names_negative(name), is_about_another(name), not holds_labels(name, few[name] * 2))
     )
     names = [*likely, *(name for name in schema.names if name not in likely)]
-    such_as = "".join(f", such as with {word_setting(name, 'label_column')}" for name in likely[:1])
+    such_as = "".join(f", such as with {format_setting(name, 'label_column')}" for name in likely[:1])
     repeated = [name for name in list_label_names(dict.fromkeys(schema.names)) if schema.names.count(name) > 1]
     why = f": {repeated[0]!r} occurs {schema.names.count(repeated[0])} times, so rename all but one" if repeated else ""
     return InputError(
@@ -207,14 +206,14 @@ def _list_few(sample: pa.RecordBatch | None, name: str) -> list[str]:
     if sample is None or sample.schema.names.count(name) > 1:
         return []
     try:
-        words = pc.drop_null(pc.unique(name_values(sample, name).dictionary_decode())).to_pylist()
+        words = pc.drop_null(pc.unique(format_values(sample, name).dictionary_decode())).to_pylist()
     except CONVERSION_ERRORS:
         return []
     return sorted(words) if 1 < len(words) <= min(MAX_LIKELY_VALUES, sample.num_rows // 2) else []
 
 
 def name_labels(
-    values: Sequence[object], schema: pa.Schema, column: str, settings: LabelSettings = UNSAID
+    values: Sequence[object], schema: pa.Schema, column: str, settings: LabelSettings = NO_LABEL_SETTINGS
 ) -> Sequence[object]:
     """The names of the classes if `values` are their numbers in a file of the library `datasets`, which holds both.
 
@@ -231,4 +230,4 @@ def extract_any_values(batch: pa.RecordBatch, column: str) -> list[object]:
     try:
         return extract_values(batch, column)
     except CONVERSION_ERRORS:
-        return list(name_values(batch, column).to_pylist())
+        return list(format_values(batch, column).to_pylist())

@@ -17,9 +17,9 @@ from sentiment_batch.data.label_columns import LabelColumns, extract_any_values
 from sentiment_batch.data.other_columns import OtherColumns, find_id_column
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.text_columns import TextColumns, check_column, choose_text_columns, read_first_batch
-from sentiment_batch.data.value_names import concatenate_dictionaries, name_values
+from sentiment_batch.data.value_names import concatenate_dictionaries, format_values
 from sentiment_batch.errors import InputError, UsageError, listed
-from sentiment_batch.labels.settings import UNSAID, LabelSettings
+from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
 from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class LabelledRows:
     by_column: str | None = None
     """The column whose values are measured separately."""
     by: pa.DictionaryArray | None = None
-    """(n,) the names of the values of `by_column`, see `value_names.name_values`."""
+    """(n,) the names of the values of `by_column`, see `value_names.format_values`."""
     others: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
     """Other columns of short values by name, each (n,). Empty unless requested. Some may turn out to be groups."""
     id_column: str | None = None
@@ -66,13 +66,13 @@ class LabelledRows:
     input: InputDescription | None = None
     """How the table was read; None if it was not read here."""
 
-    def name_row(self, place: int) -> dict[str, Any]:
+    def locate_row(self, index: int) -> dict[str, Any]:
         """The file, the number and the id of a row, for people who look for it there."""
         return {
             "file": self.name,
-            "row": place if self.numbers is None else self.numbers[place],
+            "row": index if self.numbers is None else self.numbers[index],
             "id_column": self.id_column,
-            "id": None if self.ids is None else self.ids[place].as_py(),
+            "id": None if self.ids is None else self.ids[index].as_py(),
         }
 
 
@@ -229,7 +229,7 @@ def _read_columns(
         if group_column is not None:
             groups += extract_any_values(batch, group_column)
         if by_column is not None:
-            by.append(name_values(batch, by_column))
+            by.append(format_values(batch, by_column))
         for collector in collectors:
             collector.add(batch)
     if null_words:
@@ -240,7 +240,7 @@ def _read_columns(
 def _choose_label(columns: LabelColumns, name: str, settings: LabelSettings | None) -> tuple[str, Sequence[object]]:
     """The label column and its values; logs which other columns could be it."""
     try:
-        choice, values = columns.choose(settings or UNSAID)
+        choice, values = columns.choose(settings or NO_LABEL_SETTINGS)
     except (InputError, UsageError) as error:
         raise type(error)(f"{without_password(name)}: {error}") from error
     if choice.agreeing:

@@ -67,7 +67,7 @@ class OtherColumns:
 
 
 def find_id_column(columns: Mapping[str, pa.DictionaryArray]) -> str | None:
-    """The name of the column that names each row: it is called so, and holds another value in each. None if none is."""
+    """The name of the ID column: its name says so, and all its values differ. None if there is none."""
     ranks = {name: rank for rank, name in enumerate(_FIRST_IDS)}
     named = [name for name in columns if _ID_NAME.fullmatch(name)]
     named.sort(key=lambda name: ranks.get(re.sub("[_ -]", "", name.casefold()), len(ranks)))

@@ -32,7 +32,7 @@ class PluginGuard:
     """Names a plugin in its errors.
 
     >>> guard = PluginGuard(name="sheets", location="a.sheet")
-    >>> guard.error("it is empty")
+    >>> guard.make_error("it is empty")
     PluginError("plugin 'sheets' failed on a.sheet: it is empty. Report it to the plugin's author.")
     """
 
@@ -54,7 +54,7 @@ class PluginGuard:
             if self._passes(error):
                 raise
             why = f"it called sys.exit({error.code!r})" if isinstance(error, SystemExit) else _describe(error)
-            raise self.error(why) from error
+            raise self.make_error(why) from error
 
     def _passes(self, error: BaseException) -> bool:
         """True for errors that are not the plugin's fault, or that it raised for the user."""
@@ -64,7 +64,7 @@ class PluginGuard:
             return self.location == "-"  # the program that reads our standard output has ended
         return isinstance(error, SentimentBatchError) and len(str(error).splitlines()) == 1
 
-    def error(self, why: str) -> PluginError:
+    def make_error(self, why: str) -> PluginError:
         """The error that names the plugin, with the reason `why`."""
         return PluginError(f"plugin {self.name!r} failed on {self.location}: {why}. Report it to the plugin's author.")
 
@@ -81,7 +81,7 @@ class PluginGuard:
         """Raise a `PluginError` if the object `made` lacks one of the methods `names`."""
         missing = [name for name in names if not callable(getattr(made, name, None))]
         if missing:
-            raise self.error(f"its {type(made).__name__} has no method {missing[0]}()")
+            raise self.make_error(f"its {type(made).__name__} has no method {missing[0]}()")
 
 
 def _describe(error: BaseException) -> str:
@@ -108,13 +108,13 @@ class GuardedReader:
         self._reader = reader
         self._plugin = plugin
         self._on_bad_row = None if bad_rows is None else bad_rows.on_bad_row
-        self._bad_rows = bad_rows or BadRowGuard(plugin.error, lambda problem: None)
+        self._bad_rows = bad_rows or BadRowGuard(plugin.make_error, lambda problem: None)
         self._splits: tuple[Split, ...] | None = None
         self._rows: dict[int, int] = {}  # rows by index of each split that was read to its end
         with plugin.translate_errors():
             schema: object = reader.schema
             if not isinstance(schema, pa.Schema):
-                raise plugin.error(f"its schema has the type {type(schema).__name__}, not pyarrow.Schema")
+                raise plugin.make_error(f"its schema has the type {type(schema).__name__}, not pyarrow.Schema")
             plugin.check_methods(reader, "splits", "batches", "close")
         self.schema: pa.Schema = schema
 
@@ -135,7 +135,7 @@ class GuardedReader:
             for position, split in enumerate(splits):
                 self._check_split(split, position)
             if self._splits is not None and splits != self._splits:
-                raise self._plugin.error("its splits are not the same each time they are listed")
+                raise self._plugin.make_error("its splits are not the same each time they are listed")
             self._splits = splits
         return splits
 
@@ -157,8 +157,9 @@ class GuardedReader:
                     batch = validate_batch(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
                 report.returned = rows = rows + batch.num_rows
                 if split.num_rows is not None and rows > split.num_rows:
-                    raise self._plugin.error(f"it returned more than the {split.num_rows:,} rows of {split.label}")
-                yield batch
+                    raise self._plugin.make_error(f"it returned more than the {split.num_rows:,} rows of {split.label}")
+                # The marks of the columns, such as that of JSON text, may stand in the schema of the reader only.
+                yield pa.RecordBatch.from_arrays(batch.columns, schema=self.schema)
             self._check_rows(split, rows)
             self._bad_rows.end(report)
         finally:
@@ -194,7 +195,7 @@ class GuardedReader:
         with self._plugin.translate_errors():
             own: object = getattr(self._reader, "dialect", None)
         if own is not None and not isinstance(own, Dialect):
-            raise self._plugin.error(f"its dialect has the type {type(own).__name__}, not Dialect")
+            raise self._plugin.make_error(f"its dialect has the type {type(own).__name__}, not Dialect")
         return own
 
     def __getattr__(self, name: str) -> Any:
@@ -227,14 +228,14 @@ class GuardedReader:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
-            raise self._plugin.error(f"{what} is {value!r}, neither None nor a number of rows")
+            raise self._plugin.make_error(f"{what} is {value!r}, neither None nor a number of rows")
         return int(value)
 
     def _check_split(self, split: object, position: int) -> None:
         if not isinstance(split, Split):
-            raise self._plugin.error(f"it returned an object of the type {type(split).__name__} as a split")
+            raise self._plugin.make_error(f"it returned an object of the type {type(split).__name__} as a split")
         if split.index != position or not isinstance(split.label, str):
-            raise self._plugin.error(
+            raise self._plugin.make_error(
                 f"the split at place {position} has the index {split.index!r} and the label {split.label!r}; the index "
                 "is the place, and the label a text"
             )
@@ -244,13 +245,17 @@ class GuardedReader:
         """Refuse what is no batch of the table. True if all strings are UTF-8."""
         if not isinstance(batch, pa.RecordBatch):
             kind = type(batch).__name__
-            raise self._plugin.error(f"it returned an object of the type {kind} as a record batch in {split.label}")
+            raise self._plugin.make_error(
+                f"it returned an object of the type {kind} as a record batch in {split.label}"
+            )
         if batch.schema != self.schema:
-            raise self._plugin.error(f"it returned a batch with other columns than its schema in {split.label}")
+            raise self._plugin.make_error(f"it returned a batch with other columns than its schema in {split.label}")
         try:
             return is_valid(batch)
         except pa.ArrowInvalid as error:  # a wrong index or offset would crash the process later
-            raise self._plugin.error(f"its record batch in {split.label} is not valid: {_describe(error)}") from error
+            raise self._plugin.make_error(
+                f"its record batch in {split.label} is not valid: {_describe(error)}"
+            ) from error
 
     def _check_rows(self, split: Split, rows: int) -> None:
         """Check the rows of a split that was read to its end, and of the table once all splits were read.
@@ -259,11 +264,11 @@ class GuardedReader:
         """
         announced = self._rows.setdefault(split.index, rows) if split.num_rows is None else split.num_rows
         if rows != announced:
-            raise self._plugin.error(f"it returned {rows:,} rows in {split.label} but announced {announced:,}")
+            raise self._plugin.make_error(f"it returned {rows:,} rows in {split.label} but announced {announced:,}")
         self._rows[split.index] = rows
         total, whole = self.num_rows, sum(self._rows.values())
         if total is not None and len(self._rows) == len(self._splits or ()) and whole != total:
-            raise self._plugin.error(f"it returned {whole:,} rows in all but announced {total:,}")
+            raise self._plugin.make_error(f"it returned {whole:,} rows in all but announced {total:,}")
 
 
 class GuardedWriter:
@@ -300,7 +305,7 @@ class GuardedWriter:
             finished: object = None if own is None else own()
             if finished is None or isinstance(finished, FinishedFile):
                 return finished
-            raise self._plugin.error(f"its finish() returned an object of the type {type(finished).__name__}")
+            raise self._plugin.make_error(f"its finish() returned an object of the type {type(finished).__name__}")
 
     def commit(self) -> None:
         """Let the plugin publish."""

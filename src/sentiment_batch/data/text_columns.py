@@ -146,7 +146,11 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
 
 
 def read_first_batch(reader: Reader) -> pa.RecordBatch | None:
-    """The first rows of a table, or None if it has no rows. The splits can be read again afterwards."""
+    """The first rows of a table, or None if it has no rows. The splits can be read again afterwards.
+
+    Raises:
+        InputError: the rows cannot be read.
+    """
     return next((batch for batch in stream_batches(reader) if batch.num_rows), None)
 
 
@@ -189,7 +193,13 @@ def check_column(schema: pa.Schema, name: str, setting: str, *, whole: bool = Fa
     if not path or (whole and path[0].name != name):
         if rows_inside := explain_rows_inside(schema, name):
             raise InputError(f"`{setting}` cannot be {name!r}: {rows_inside}.")
-        raise InputError.no_column(name, [path for path, _ in list_paths(schema)], setting)
+        if path:
+            raise InputError(
+                f"`{setting}` takes whole columns, and {name!r} lies inside of the column {path[0].name!r}. "
+                f"Name {path[0].name!r} in its place."
+            )
+        known = schema.names if whole else [path for path, _ in list_paths(schema)]
+        raise InputError.no_column(name, known, setting)
     _refuse_repeated(schema, path, setting)
     return name
 
@@ -241,7 +251,7 @@ def _choose_usual(names: Sequence[str], strings: Sequence[str], sample: pa.Recor
     first = find_usual_name(names, TEXT_NAMES) or names[0]
     if sample is None:
         if len(names) > 1:
-            raise _ask_for_text(names, "all have usual names of text columns", names[0])
+            raise _make_text_error(names, "all have usual names of text columns", names[0])
         return first
     rivals = [name for name in names if holds_long_texts(sample, name)]
     if first in rivals and all(are_equal(sample, first, name) for name in rivals):
@@ -249,14 +259,14 @@ def _choose_usual(names: Sequence[str], strings: Sequence[str], sample: pa.Recor
     if rivals:
         shown = sorted({first, *rivals}, key=names.index)
         but = "" if first in rivals else f", but the first rows of {first!r} hold no long texts"
-        raise _ask_for_text(shown, f"all have usual names of text columns{but}", rivals[0])
+        raise _make_text_error(shown, f"all have usual names of text columns{but}", rivals[0])
     if holds_single_words(sample, first) and (others := list_long_texts(sample, strings)):
         what = f"could hold the text: {first!r} has a usual name, but its first rows hold single words"
-        raise _ask_for_text([first, *others], what, others[0])
+        raise _make_text_error([first, *others], what, others[0])
     return first
 
 
-def _ask_for_text(names: Sequence[str], what: str, likely: str) -> InputError:
+def _make_text_error(names: Sequence[str], what: str, likely: str) -> InputError:
     """The question which of several columns holds the text."""
     example = json.dumps(likely, ensure_ascii=False)
     return InputError(
@@ -297,10 +307,11 @@ def _check_text(schema: pa.Schema, name: str) -> None:
     check_column(schema, name, "text_column")
     field = find_field(schema, name)
     if field is not None and not holds_text(field.type) and not pa.types.is_null(field.type):
-        raise InputError(
-            f"column {name!r} holds {describe_type(field.type)}, not text. Name another with `text_column`; "
-            f"the columns of text are {listed(_list_texts(schema))}."
-        )
+        texts = _list_texts(schema)
+        what = f"column {name!r} holds {describe_type(field.type)}, not text"
+        if not texts:
+            raise InputError(f"{what}, and no other column holds text. Write the text into a column of its own.")
+        raise InputError(f"{what}. Name another with `text_column`; the columns of text are {listed(texts)}.")
 
 
 def _is_named_null(field: pa.Field) -> bool:

@@ -1,4 +1,4 @@
-"""Estimates how many texts of a table are in another one, of which only a small sketch is left."""
+"""Estimates how many texts of a table also occur in another table, of which only a small sketch is stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.data.texts import fingerprint_text
+from sentiment_batch.data.texts import hash_text
 
 SKETCH_SIZE = 1_024
 """Digests in a sketch, of 4 bytes each. They suffice to judge 40 of 1,000 texts by a sketch of 25,000."""
@@ -24,7 +24,8 @@ def make_sketch(texts: Iterable[str]) -> str:
 def estimate_common_share(texts: Iterable[str], sketch: str) -> float | None:
     """The share of the different texts that are among those of the sketch; None if too few can be judged.
 
-    Only texts whose digest is not larger than all of the sketch can be judged: a smaller one would be in the sketch.
+    Texts with a digest above the largest one of the sketch are ignored. A known text with a smaller digest would be in
+    the sketch.
     None is also given for a damaged sketch.
     """
     try:
@@ -40,4 +41,4 @@ def estimate_common_share(texts: Iterable[str], sketch: str) -> float | None:
 
 def _digest(texts: Iterable[str]) -> npt.NDArray[np.uint32]:
     """The digests of the different texts, in rising order."""
-    return np.unique(np.frombuffer(b"".join(fingerprint_text(text)[:4] for text in texts), dtype="<u4"))
+    return np.unique(np.frombuffer(b"".join(hash_text(text)[:4] for text in texts), dtype="<u4"))

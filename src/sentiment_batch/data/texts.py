@@ -16,6 +16,6 @@ def hash_content(content: bytes, seed: int = 0) -> bytes:
     return hashlib.blake2b(content, digest_size=16, salt=seed.to_bytes(16, "big")).digest()
 
 
-def fingerprint_text(text: str, seed: int = 0) -> bytes:
-    """16 bytes that are equal for texts that differ only in case, spacing or Unicode form."""
+def hash_text(text: str, seed: int = 0) -> bytes:
+    """A hash of 16 bytes that is equal for texts that differ only in case, spacing or Unicode form."""
     return hash_content(normalize_text(text), seed)

@@ -13,7 +13,7 @@ CONVERSION_ERRORS = (ValueError, TypeError, OverflowError, NotImplementedError)
 """What pyarrow raises for values that Python or a text cannot hold. Its own errors are subclasses of these."""
 
 
-def name_values(batch: pa.RecordBatch, column: str) -> pa.DictionaryArray:
+def format_values(batch: pa.RecordBatch, column: str) -> pa.DictionaryArray:
     """The name of each value of a column: (n,), null if there is no value or NaN; the dictionary has each name once.
 
     Equal values have equal names, and different values different names. Only blank texts share one name, "".

@@ -7,24 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from sentiment_batch.display import fit_text, terminal_width
 from sentiment_batch.evaluation import curves, label_issues, slices, terminal
 from sentiment_batch.evaluation.intervals import bootstrap
 from sentiment_batch.evaluation.metrics import ClassMetrics, Codes, Metrics, calibration_error, measure, reliability
 from sentiment_batch.report.formatting import format_quantity
+from sentiment_batch.settings import MAX_ERRORS
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
     from sentiment_batch.labels.mapping import EncodedLabels
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.tokenization.packing import Tokens
-
-MAX_ERRORS = 20
-"""Default number of errors, and of labels that are likely wrong, in an evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +83,9 @@ class Evaluation:
     reliability: list[dict[str, Any]]
     """Confidence and accuracy by bin, see `metrics.reliability`."""
     roc: list[dict[str, Any]]
+    """The ROC of each label, see `curves.roc_curves`."""
     precision_recall: list[dict[str, Any]]
+    """Precision by recall of each label, see `curves.precision_recall_curves`."""
     histogram: dict[str, Any]
     """Correct and wrong rows by the probability of the likeliest label."""
     by_length: list[dict[str, Any]]
@@ -157,7 +155,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         width = terminal_width(sys.stdout)
-        values = {name: getattr(self, name) for name in terminal.FIGURES}
+        values = {name: getattr(self, name) for name in terminal.METRICS}
         head = [f"{format_quantity(self.rows, 'row')}; 95 % intervals in brackets, a dash where there is none"]
         head += [f"labels: {self.mapping}"] if self.mapping else []
         head += [f"rows left out: {reason}" for reason in self.left_out.reasons] if self.left_out else []
@@ -179,9 +177,9 @@ class Evaluation:
     def table(self) -> str:
         """The table by class, the confusion matrix, and the tables by length and by the named column, as text."""
         width = terminal_width(sys.stdout)
-        parts = [terminal.format_metrics(self.metrics, width), terminal.format_groups("length", self.by_length, width)]
+        parts = [terminal.format_metrics(self.metrics, width), terminal.format_slices("length", self.by_length, width)]
         if self.by:
-            parts.append(terminal.format_groups(self.by["column"], self.by["groups"], width))
+            parts.append(terminal.format_slices(self.by["column"], self.by["groups"], width))
         return "\n\n".join(parts)
 
 
@@ -193,7 +191,7 @@ def assess(
     texts: Sequence[str],
     lengths_N: Codes,
     cut_N: npt.NDArray[np.bool_],
-    name_row: Callable[[int], Mapping[str, Any]] | None = None,
+    locate_row: Callable[[int], Mapping[str, Any]] | None = None,
     by: tuple[str, pa.DictionaryArray] | None = None,
     max_errors: int = MAX_ERRORS,
     max_label_issues: int | None = None,
@@ -206,8 +204,8 @@ def assess(
         labels: the K labels.
         texts: (N,) the texts.
         lengths_N: the tokens of each text before it was cut.
-        cut_N: whether the text was cut.
-        name_row: gives where one of the N rows stands in its table, if there is one: `file`, `row` and so on.
+        cut_N: true if the text was cut.
+        locate_row: gives where one of the N rows stands in its table, if there is one: `file`, `row` and so on.
         by: the name of a column and its (N,) values, to measure the rows of each value.
         max_errors: how many errors to list.
         max_label_issues: how many labels that are likely wrong to list; None lists up to `max_errors`.
@@ -216,7 +214,7 @@ def assess(
 
     def describe(place: int) -> dict[str, Any]:
         return {
-            **(dict.fromkeys(("file", "row", "id_column", "id")) if name_row is None else name_row(place)),
+            **(dict.fromkeys(("file", "row", "id_column", "id")) if locate_row is None else locate_row(place)),
             "text": texts[place],
             "label": labels[codes_N[place]],
         }
@@ -242,14 +240,7 @@ def assess(
             | {"predicted": labels[best_N[place]], "score": float(probabilities_NK[place].max()), "words": None}
             for place in errors.tolist()
         ],
-        likely_wrong_labels=label_issues.list_likely_wrong_labels(
+        likely_wrong_labels=label_issues.list_label_issues(
             probabilities_NK, codes_N, labels, describe, max_label_issues
         ),
     )
-
-
-def count_tokens(tokens: Tokens) -> Codes:
-    """(N,) the tokens of each text before it was cut; after the cut if they were not counted before."""
-    if tokens.whole is not None:
-        return tokens.whole
-    return np.bincount(tokens.owners, tokens.lengths, len(tokens.cut)).astype(np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sentiment_batch.display import unbroken
+from sentiment_batch.display import escape_line
 from sentiment_batch.errors import InputError
 from sentiment_batch.evaluation.assess import LeftOut
 from sentiment_batch.evaluation.evaluate_model import TEXTS_PER_BATCH, explain_no_rows, match_labels, report_left_out
@@ -48,7 +48,7 @@ class ModelFigures:
         interval = format_interval(self.interval, format_percent)
         return (
             f"accuracy {format_percent(self.accuracy)} (95 % interval {interval}), macro F1 {self.macro_f1:.4f}, "
-            f"log loss {self.loss:.4f}: {unbroken(self.model)}"
+            f"log loss {self.loss:.4f}: {escape_line(self.model)}"
         )
 
 
@@ -229,7 +229,7 @@ def _list_changed(a: _Measured, b: _Measured, rows: LabelledRows, known: Sequenc
         (label_a, score_a), (label_b, score_b) = a.describe(place), b.describe(place)
         if _find_sense(label_a) != _find_sense(label_b):
             values = {"label_a": label_a, "score_a": score_a, "label_b": label_b, "score_b": score_b}
-            yield rows.name_row(place) | {"text": rows.texts[place], "label": a.truth.name(place), **values}
+            yield rows.locate_row(place) | {"text": rows.texts[place], "label": a.truth.name(place), **values}
 
 
 def _find_sense(label: str) -> str:

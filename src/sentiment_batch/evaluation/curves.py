@@ -28,7 +28,8 @@ def roc_curves(probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str]) 
         labels: the K labels; see `list_ranked_classes`.
 
     Returns:
-        For each label its `label`, `x` (false positive rates), `y` (true positive rates) and `area`.
+        For each label its `label`, its `area`, and P points of its curve: `x` (P,), the false positive rates, and `y`
+        (P,), the true positive rates. P is at most `MAX_CURVE_POINTS`.
     """
     from sklearn.metrics import auc, roc_curve
 
@@ -59,7 +60,15 @@ def roc_auc(curves: Sequence[dict[str, Any]], classes: int) -> float | None:
 
 
 def score_histogram(probabilities_NK: Floats, codes_N: Codes) -> dict[str, Any]:
-    """Rows by the probability of their likeliest label, `correct` and `wrong` ones, between `edges`."""
+    """The rows by the probability of their likeliest label.
+
+    Args:
+        probabilities_NK: the predicted probabilities.
+        codes_N: the true classes.
+
+    Returns:
+        `edges` (`SCORE_BINS` + 1,), the bounds of the bins, and the numbers of `correct` and `wrong` rows in each bin.
+    """
     edges = np.linspace(0.0, 1.0, SCORE_BINS + 1)
     top_N, right_N = probabilities_NK.max(axis=1).clip(0.0, 1.0), probabilities_NK.argmax(axis=1) == codes_N
     correct, wrong = (np.histogram(top_N[which], edges)[0].tolist() for which in (right_N, ~right_N))
@@ -76,7 +85,7 @@ def _one_against_the_rest(
 
 
 def _thin_out(x: Floats, y: Floats) -> dict[str, list[float]]:
-    """At most `MAX_CURVE_POINTS` of the points with both ends, evenly spread along the curve."""
+    """At most `MAX_CURVE_POINTS` of the points (P,) with both ends, evenly spread along the curve."""
     if len(x) > MAX_CURVE_POINTS:
         way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
         some = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], MAX_CURVE_POINTS)).clip(0, len(x) - 1))

@@ -16,7 +16,7 @@ from sentiment_batch.data.input_description import InputDescription, log_descrip
 from sentiment_batch.data.text_sketch import estimate_common_share
 from sentiment_batch.display import shortened
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.evaluation.assess import MAX_ERRORS, Evaluation, LeftOut, assess, count_tokens
+from sentiment_batch.evaluation.assess import Evaluation, LeftOut, assess
 from sentiment_batch.evaluation.report_values import add_word_weights, collect_report
 from sentiment_batch.evaluation.word_weights import weigh_marking_words
 from sentiment_batch.labels.mapping import LabelMapping
@@ -24,6 +24,7 @@ from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.labels.settings import LabelSettings
 from sentiment_batch.progress import show_progress
 from sentiment_batch.report.formatting import format_percent
+from sentiment_batch.settings import MAX_ERRORS
 
 if TYPE_CHECKING:
     from sentiment_batch.data.labelled_rows import LabelledRows
@@ -84,7 +85,7 @@ def evaluate_labelled(
         texts=texts,
         lengths_N=stream.lengths_N,
         cut_N=stream.cut_N,
-        name_row=lambda place: rows.name_row(int(known[place])),
+        locate_row=lambda place: rows.locate_row(int(known[place])),
         by=(rows.by_column, rows.by.take(known)) if rows.by_column and rows.by is not None else None,
         max_errors=max_errors,
         max_label_issues=max_label_issues,
@@ -109,7 +110,7 @@ class _TextStream:
         for start in range(0, len(self._texts), TEXTS_PER_BATCH):
             rows = slice(start, start + TEXTS_PER_BATCH)
             tokens = self._tokenizer(self._texts[rows])
-            self.lengths_N[rows] = count_tokens(tokens)
+            self.lengths_N[rows] = tokens.uncut_lengths
             self.cut_N[rows] = tokens.cut & (self._tokenizer.policy.long_text != "windows")  # windows cut nothing
             yield pa.record_batch({"text": pa.array(self._texts[rows], pa.large_string())})
 

@@ -69,7 +69,15 @@ def bootstrap(probabilities_NK: Floats, codes_N: Codes) -> dict[str, list[float]
 
 
 def share_interval(hits: int, rows: int) -> list[float]:
-    """The 95 % interval of a share by Wilson 1927, which is good for few rows and for shares near 0 and 1, too."""
+    """The 95 % interval of a share by Wilson 1927, which is good for few rows and for shares near 0 and 1, too.
+
+    Args:
+        hits: the number of rows that count.
+        rows: the number of all rows, at least 1.
+
+    Returns:
+        The low and the high end, from 0 to 1.
+    """
     share, z2 = hits / rows, DEVIATIONS_95 * DEVIATIONS_95
     middle = (share + z2 / (2 * rows)) / (1 + z2 / rows)
     half = DEVIATIONS_95 * math.sqrt(share * (1 - share) / rows + z2 / (4 * rows * rows)) / (1 + z2 / rows)
@@ -83,8 +91,11 @@ def difference_interval(right_N: npt.NDArray[np.bool_], other_right_N: npt.NDArr
     a row to each of the four cells of the table of both, so that it is good for few rows, too.
 
     Args:
-        right_N: the rows that the first classifier gets right.
-        other_right_N: the rows that the second one gets right.
+        right_N: true for the rows that the first classifier gets right.
+        other_right_N: true for the rows that the second one gets right.
+
+    Returns:
+        The low and the high end, from -1 to 1.
     """
     rows = len(right_N) + 2
     only_first = float((right_N & ~other_right_N).sum()) + 0.5
@@ -95,6 +106,7 @@ def difference_interval(right_N: npt.NDArray[np.bool_], other_right_N: npt.NDArr
 
 
 def _find_ends(values: npt.NDArray[np.float64]) -> list[float] | None:
+    """The ends of the interval of resampled values (R,); None if too few of them are known or if all are equal."""
     known = values[np.isfinite(values)]  # a resample may lack a class
     if len(known) < len(values) / 2 or np.ptp(known) < MIN_SPREAD:
         return None
@@ -109,7 +121,7 @@ def _correct_bias(values: npt.NDArray[np.float64], figure: float) -> list[float]
     plain percentiles lie above the figure itself, and never held the true value in simulations.
 
     Args:
-        values: the figure of each resample.
+        values: (R,) the figure of each resample.
         figure: the figure of the rows, which the interval always holds.
     """
     low, high = np.percentile(values, TAIL_PERCENTILES)

@@ -16,20 +16,29 @@ if TYPE_CHECKING:
 SUREST_SHARE = 1 / 4
 """Share of the rows with one answer that count as those that the model is most certain of."""
 PRIOR_ROWS, PRIOR_WRONG_SHARE = 20, 0.02
-"""Wrong labels are estimated as if so many more rows of each class had been seen, with this share of wrong labels.
-So a few rows do not move the estimate far from what is usual."""
+"""Wrong labels are estimated as if each class had `PRIOR_ROWS` more rows with this share of wrong labels. So a few rows
+do not move the estimate far from what is usual."""
 MAX_WRONG_SHARE = 0.45
 """Largest estimate of the share of wrong labels in a class. It is below a half, so that the noise can be undone."""
 
 
 def find_errors(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> Codes:
-    """The rows whose predicted label is not their label, with the highest probability first."""
+    """The rows whose predicted label is not their label, with the highest probability first.
+
+    Args:
+        probabilities_NK: the predicted probabilities.
+        codes_N: the true classes.
+        max_rows: how many rows to give at most.
+
+    Returns:
+        (E,) their row numbers; E is at most `max_rows`.
+    """
     top_N = probabilities_NK.max(axis=1)
     wrong = np.flatnonzero(probabilities_NK.argmax(axis=1) != codes_N)
     return wrong[np.argsort(-top_N[wrong], kind="stable")][:max_rows]
 
 
-def find_likely_wrong_labels(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> tuple[Codes, Codes]:
+def find_label_issues(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> tuple[Codes, Codes]:
     """The rows whose label is more likely wrong than right, and the likelier label of each, the likeliest first.
 
     Wrong labels are assumed to be spread by chance over the rows of a true class, see `estimate_label_noise`. A model
@@ -40,6 +49,9 @@ def find_likely_wrong_labels(probabilities_NK: Floats, codes_N: Codes, max_rows:
         probabilities_NK: the predicted probabilities.
         codes_N: the classes as they are labelled.
         max_rows: how many rows to give at most.
+
+    Returns:
+        (E,) the row numbers and (E,) the likelier classes; E is at most `max_rows`.
     """
     noise_KK = estimate_label_noise(probabilities_NK, codes_N)
     true_NK = (probabilities_NK @ np.linalg.inv(noise_KK)).clip(0.0)
@@ -75,14 +87,14 @@ def estimate_label_noise(probabilities_NK: Floats, codes_N: Codes) -> npt.NDArra
     return noise_KK
 
 
-def list_likely_wrong_labels(
+def list_label_issues(
     probabilities_NK: Floats,
     codes_N: Codes,
     labels: Sequence[str],
     describe: Callable[[int], dict[str, Any]],
     max_rows: int,
 ) -> list[dict[str, Any]]:
-    """The rows that `find_likely_wrong_labels` finds, as plain values.
+    """The rows that `find_label_issues` finds, as plain values.
 
     Args:
         probabilities_NK: the predicted probabilities of a model that was not trained on the rows.
@@ -91,7 +103,7 @@ def list_likely_wrong_labels(
         describe: gives what names one of the N rows; `suggested` and `score` are added.
         max_rows: how many to list.
     """
-    suspects, instead = find_likely_wrong_labels(probabilities_NK, codes_N, max_rows)
+    suspects, instead = find_label_issues(probabilities_NK, codes_N, max_rows)
     return [
         describe(place) | {"suggested": labels[other], "score": float(probabilities_NK[place, other])}
         for place, other in zip(suspects.tolist(), instead.tolist(), strict=True)

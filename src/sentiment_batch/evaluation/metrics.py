@@ -27,8 +27,11 @@ class ClassMetrics:
 
     label: str
     precision: float | None
+    """Share of the rows predicted as this label that have it; 0 if none is predicted."""
     recall: float | None
+    """Share of the rows with this label that are predicted as it."""
     f1: float | None
+    """Harmonic mean of precision and recall."""
     rows: int
     """Number of rows with this label."""
 
@@ -38,15 +41,19 @@ class Metrics:
     """Figures of a classifier on some rows."""
 
     rows: int
+    """Number of rows."""
     accuracy: float
+    """Share of the rows whose label is predicted."""
     macro_f1: float
     """Mean of F1 over the classes that have rows, so that a rare class counts as much as a frequent one."""
     loss: float
     """Mean cross-entropy, in nats."""
     classes: tuple[ClassMetrics, ...]
+    """The figures of each of the K classes."""
     confusion: tuple[tuple[int, ...], ...]
     """(K, K) rows of class i that were predicted as class j."""
     labels: tuple[str, ...]
+    """The K labels, by class number."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values, for JSON."""

@@ -40,7 +40,7 @@ def measure_by_length(
         codes_N: the true classes.
         labels: the K labels.
         lengths_N: the tokens of each text before it was cut.
-        cut_N: whether the text was cut.
+        cut_N: true if the text was cut.
     """
     bucket_N = np.searchsorted(LENGTH_LIMITS, lengths_N)
     names = [f"{low + 1}-{high} tokens" for low, high in zip((0, *LENGTH_LIMITS), LENGTH_LIMITS, strict=False)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.display import DEFAULT_TERMINAL_WIDTH, count_columns, fit_text, one_line
-from sentiment_batch.report.formatting import format_percent, name_row
+from sentiment_batch.display import DEFAULT_TERMINAL_WIDTH, collapse_line, count_columns, fit_text
+from sentiment_batch.report.formatting import format_percent, format_row_location
 
 if TYPE_CHECKING:
     from sentiment_batch.evaluation.metrics import Metrics
@@ -21,7 +21,7 @@ MAX_TABLE_CLASSES = 50
 """Classes in the table by class: those with the most rows."""
 MAX_CONFUSIONS = 10
 """Pairs of classes that are listed if the confusion matrix is too wide."""
-FIGURES = {
+METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "loss": "log loss",
@@ -31,9 +31,9 @@ FIGURES = {
 
 
 def format_figures(values: Mapping[str, float | None], intervals: Mapping[str, Sequence[float] | None]) -> str:
-    """Each of `FIGURES` with its interval in one line; a dash where there is none."""
+    """Each of `METRICS` with its interval in one line; a dash where there is none."""
     lines = []
-    for name, title in FIGURES.items():
+    for name, title in METRICS.items():
         ends = intervals[name]
         interval = f"[{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "-"
         lines.append(f"{title:23}  {_format_figure(values[name]):>7}  {interval}")
@@ -45,7 +45,7 @@ def format_metrics(metrics: Metrics, width: int = DEFAULT_TERMINAL_WIDTH) -> str
     return f"{format_classes(metrics, width)}\n\n{format_confusion(metrics, width)}"
 
 
-def format_groups(title: str, groups: Sequence[Mapping[str, Any]], width: int = DEFAULT_TERMINAL_WIDTH) -> str:
+def format_slices(title: str, groups: Sequence[Mapping[str, Any]], width: int = DEFAULT_TERMINAL_WIDTH) -> str:
     """Figures of parts of the rows.
 
     Args:
@@ -90,7 +90,7 @@ def _format_figure(value: float | None) -> str:
 
 def _format_row(row: Mapping[str, Any], sentence: str, first: str, second: str, width: int) -> str:
     """A row with its score and two labels, and its text below."""
-    place = name_row(row, with_file=False)
+    place = format_row_location(row, with_file=False)
     labels = (fit_text(label, (width - 41) // 2) for label in (first, second))
     head = f"{place + ': ' if place else ''}{sentence.format(*labels)}"
     return f"  {row['score']:.4f}  {fit_text(head, width - 10)}\n          {fit_text(row['text'], width - 10)}"
@@ -117,7 +117,7 @@ def format_confusion(metrics: Metrics, width: int = DEFAULT_TERMINAL_WIDTH) -> s
         return _list_confusions(metrics, width)
     labels, space = list(metrics.labels), (width - MIN_NAME_WIDTH) // len(metrics.labels) - 2
     heads = labels
-    if any(count_columns(one_line(label)) > space for label in labels):
+    if any(count_columns(collapse_line(label)) > space for label in labels):
         heads = [str(number) for number in range(1, len(labels) + 1)]
         labels = [f"{head} {label}" for head, label in zip(heads, labels, strict=True)]
     heads, cell = _fit_names(heads, space, cell, right=True)

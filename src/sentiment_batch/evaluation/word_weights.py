@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentiment_batch.data.columns import NULL_WORDS, is_blank
+from sentiment_batch.data.columns import is_scored
 from sentiment_batch.data.texts import hash_content
 from sentiment_batch.evaluation.marking_words import MarkingWord, WordComparer, word_pattern
 
@@ -95,7 +95,7 @@ def _leave_out(word: str, texts: Sequence[str]) -> Pairs:
     left, pattern = MAX_CHARACTERS_PER_WORD, re.compile(word_pattern())
     for text in texts:
         without = pattern.sub(lambda found: "" if found[0].lower() == word else found[0], text)
-        if without == text or is_blank(without) or without in NULL_WORDS:  # the model gives no score to these
+        if without == text or not is_scored(without):
             continue
         pairs.append((text, without))
         left -= len(text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.columns import is_blank
+from sentiment_batch.data.columns import is_scored
 from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.errors import UsageError
 from sentiment_batch.explanation.integrated_gradients import IntegratedGradients
@@ -89,7 +89,7 @@ def _explain_block(
 ) -> list[Explanation]:
     clean = [str(replace_surrogates(text)) for text in texts]  # the length stays the same
     probabilities_NK = predict_probabilities(scorer, clean)
-    full = [number for number, text in enumerate(clean) if not is_blank(text)]
+    full = [number for number, text in enumerate(clean) if is_scored(text)]
     located = locate_tokens(engine.tokenizer, [clean[number] for number in full])
     directions_NK = find_log_odds_directions(probabilities_NK[full])
     directions_SK = directions_NK[located.tokens.owners] * _segment_shares(located.tokens)[:, None]
@@ -108,7 +108,7 @@ def _explain_block(
 
 
 def predict_probabilities(scorer: Scorer, texts: Sequence[str]) -> Floats:
-    """(N, K), NaN where a text is blank."""
+    """(N, K), NaN where a text gets no score."""
     batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
     found: Floats = np.concatenate([part for _, part in scorer.probabilities([batch], ["text"])])
     return found

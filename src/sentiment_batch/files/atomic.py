@@ -22,7 +22,7 @@ _MAX_NAME_CHARACTERS = 60
 """Of the final name within the hidden one: at most 240 bytes of the 255 that file systems allow."""
 
 
-class PartFile:
+class HiddenFile:
     """A new file under a hidden name, which gets its final name when it is complete and on disk.
 
     Call `finish`, then `publish`; or `discard` at any time before.
@@ -91,12 +91,12 @@ def replace_file(path: Path, *, scratch: Path | None = None) -> Iterator[BinaryI
 
     Args:
         path: the file to create or replace.
-        scratch: the folder for the hidden name until then, as for `PartFile`.
+        scratch: the folder for the hidden name until then, as for `HiddenFile`.
 
     Raises:
         OSError: the file could not be written. What was at `path` is unchanged.
     """
-    part = PartFile(path, scratch=scratch)
+    part = HiddenFile(path, scratch=scratch)
     try:
         yield part.file
         part.finish()
@@ -154,6 +154,18 @@ def sync_folder(folder: str | Path) -> None:
         sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_path(path: str | Path) -> None:
+    """Wait until the bytes of a file, or the names in a folder, are on disk.
+
+    Raises:
+        OSError: they could not be written.
+    """
+    if os.path.isdir(path):
+        sync_folder(path)
+    else:
+        sync_file(Path(path))
 
 
 def make_folder(folder: Path) -> None:

@@ -41,7 +41,7 @@ def read_regular(path: Path) -> bytes:
     return data
 
 
-def file_sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal.
 
     Raises:
@@ -53,7 +53,7 @@ def file_sha256(path: Path) -> str:
 
 def checked_json(content: dict[str, Any]) -> bytes:
     """JSON text with the plain values of `content` and their digest."""
-    text = json.dumps({"content": content, "sha256": json_sha256(content)}, indent=1)
+    text = json.dumps({"content": content, "sha256": hash_json(content)}, indent=1)
     return f"{text}\n".encode()
 
 
@@ -70,12 +70,12 @@ def parse_checked_json(data: bytes) -> dict[str, Any] | None:
     try:
         read = json.loads(data)
         content: dict[str, Any] = read["content"]
-        return content if isinstance(content, dict) and json_sha256(content) == read["sha256"] else None
+        return content if isinstance(content, dict) and hash_json(content) == read["sha256"] else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def json_sha256(content: dict[str, Any]) -> str:
+def hash_json(content: dict[str, Any]) -> str:
     """The SHA-256 of plain values, in hexadecimal. The order of keys does not matter."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -104,7 +105,7 @@ def open_raw(location: str) -> Any:
     except InputError:
         raise
     except Exception as error:
-        raise unreachable(location, error) from error
+        raise make_unreachable_error(location, error) from error
 
 
 def standard_input() -> Any:
@@ -120,7 +121,7 @@ def standard_input() -> Any:
 
 
 def is_read_once(location: str) -> bool:
-    """Whether the bytes of `location` come only once, because it is a pipe, a socket or standard input."""
+    """True if the bytes of `location` can be read only once, because it is a pipe, a socket or standard input."""
     if location == STDIN:
         return True
     path = local_path(location)
@@ -131,7 +132,7 @@ def is_read_once(location: str) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def unreachable(location: str, error: Exception) -> InputError:
+def make_unreachable_error(location: str, error: Exception) -> InputError:
     """The error to raise if a location cannot be opened."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{location} is not there. Check the path.")
@@ -139,5 +140,10 @@ def unreachable(location: str, error: Exception) -> InputError:
         return InputError(f"{location} is a folder. Name a file in it, or a pattern such as *.csv in quotes.")
     if isinstance(error, PermissionError):
         return InputError(f"{location} may not be read. Check its permissions, and your credentials if it is remote.")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return InputError(
+            f"{location} cannot be opened: {reason(error)}. Raise the limit of open files (ulimit -n), or close files "
+            "that this process holds open."
+        )
     cure = "Check the path." if local_path(location) is not None else "Check the address, credentials and connection."
     return InputError(f"{location} cannot be opened: {reason(error)}. {cure}")

@@ -42,7 +42,7 @@ class FolderLock:
 
     Raises:
         OutputError: another process holds the lock, which the message names; or the lock file is a link, has a
-            second name, or is no regular file.
+            second hard link, or is no regular file.
         OSError: the folder or the lock file cannot be created.
     """
 
@@ -88,26 +88,26 @@ def _locked_file(folder: Path, destination: str) -> int:
 def _open_lock_file(path: Path) -> int:
     """The descriptor of a regular file with one name, created if it does not exist."""
     if path.is_symlink():  # systems without O_NOFOLLOW
-        raise _not_a_lock_file(path)
+        raise _make_lock_file_error(path)
     try:
         descriptor = os.open(path, _OPEN_FLAGS, 0o666)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise _not_a_lock_file(path) from error
+            raise _make_lock_file_error(path) from error
         raise
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
         return descriptor
     os.close(descriptor)
-    raise _not_a_lock_file(path)
+    raise _make_lock_file_error(path)
 
 
-def _not_a_lock_file(path: Path) -> OutputError:
+def _make_lock_file_error(path: Path) -> OutputError:
     return OutputError(f"{path} is a link or a special file, so it cannot be locked. Remove it, and run again.")
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether the lock could be taken. A file system without locks gives it to everybody."""
+    """True if the lock could be taken. A file system without locks gives it to everybody."""
     try:
         return filelock.lock_descriptor(descriptor, blocking=False)
     except OSError as error:
@@ -116,7 +116,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the one at `path`."""
+    """True if the open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
     except FileNotFoundError:

@@ -152,7 +152,8 @@ def wrap_frame(frame: Any) -> Frame:
             f"{str(frame)[:80]!r} is no frame. Give a text in a list, as in [text]. Read a file into a frame first, or "
             "annotate it with the command sentiment-batch score."
         )
+    others = "" if isinstance(frame, list | tuple) else ", or a list of texts"  # which only some callers take
     raise InputError(
         f"an object of the type {type(frame).__name__} is no frame. Give a pandas, polars or pyarrow table or series, "
-        "anything with __arrow_c_stream__, or a list of texts."
+        f"or anything with __arrow_c_stream__{others}."
     )

@@ -112,11 +112,11 @@ def raise_failed(results: Sequence[GateResult]) -> None:
     """
     failed = [one for one in results if one.failed]
     if failed:
-        named = "; ".join(f"{one.condition!r} holds: {_word_value(one.value)}" for one in failed)
+        named = "; ".join(f"{one.condition!r} holds: {_format_value(one.value)}" for one in failed)
         raise GateError(f"{named}. All results were written.")
 
 
-def _word_value(value: float | None) -> str:
+def _format_value(value: float | None) -> str:
     return "there is no such figure in this run" if value is None else f"it is {value:.6g}"
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.labels.inference import detect_label_kind, infer_mapping
-from sentiment_batch.labels.settings import UNSAID, LabelSettings
-from sentiment_batch.labels.stars import word_setting
+from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
+from sentiment_batch.labels.stars import format_setting
 from sentiment_batch.labels.values import to_canonical
 from sentiment_batch.labels.words import find_meaning, find_side, order_words
 
@@ -77,7 +77,7 @@ def choose_label_column(
 
 def holds_labels(column: str, values: Sequence[object]) -> bool:
     """True if the values are labels of a known meaning, of two classes or more."""
-    found = _read_candidate(column, values, UNSAID)
+    found = _read_candidate(column, values, NO_LABEL_SETTINGS)
     return found is not None and found.has_known_labels
 
 
@@ -114,7 +114,7 @@ def _count_pairs(first: _Candidate, other: _Candidate) -> collections.Counter[tu
 def _check_agreement(first: _Candidate, other: _Candidate) -> None:
     """Refuse two columns by which rows have different classes, or that share no row.
 
-    A middle that only one of them has is no difference.
+    A neutral class in one column only does not count as a difference.
     """
     pairs = _count_pairs(first, other)
     both = set(map(find_side, first.mapping.labels)).intersection(map(find_side, other.mapping.labels))
@@ -132,7 +132,7 @@ def _check_agreement(first: _Candidate, other: _Candidate) -> None:
         why = f"they differ in {share}, such as {one} beside {two}"
     raise UsageError(
         f"{first.column!r} and {other.column!r} could both hold the labels, and {why}. Name the right one: "
-        f"{word_setting(first.column, 'label_column')} or {word_setting(other.column, 'label_column')}."
+        f"{format_setting(first.column, 'label_column')} or {format_setting(other.column, 'label_column')}."
     )
 
 
@@ -151,5 +151,5 @@ def _check_order(codes: _Candidate, words: _Candidate, order: Mapping[str, str])
     meaning = ",".join(f"{find_meaning(label)}={beside[label]}" for label in order_words(beside))
     raise UsageError(
         f"the numbers of {codes.column!r} would be read as {codes.mapping}, but {words.column!r} beside it says "
-        f"otherwise. Use {word_setting(meaning)}, or {word_setting(words.column, 'label_column')}."
+        f"otherwise. Use {format_setting(meaning)}, or {format_setting(words.column, 'label_column')}."
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.labels.scales import NO_ANSWER_CODES, show_counts
-from sentiment_batch.labels.stars import number_labels, parse_stars, suggest_meaning, word_setting
+from sentiment_batch.labels.stars import format_setting, number_labels, parse_stars, suggest_meaning
 from sentiment_batch.labels.values import find_frequent_numbers
 from sentiment_batch.labels.words import find_side
 
@@ -24,9 +24,9 @@ _NEGATIVE = (
     "offensive unzufrieden beschwerde insatisfait insatisfecho"
 )
 _NEGATIVE_NAMES = frozenset(_NEGATIVE.split())
-"""Words of names that call what 1 or true stands for bad, beside the labels that mean negative."""
+"""Words in a column's name that say that 1 or true is bad, besides words for negative labels."""
 _GRADE = re.compile(r"(?:\w*(?:schul|gesamt|durchschnitts|abschluss|bewertungs|kunden|teil|end))?noten?|zn[aá]mk[aouy]")
-"""German, Czech and Slovak words for a school grade. Other countries call 5 or 6 the best one."""
+"""German, Czech and Slovak words for a school grade. In other countries 5 or 6 is the best grade."""
 _FRENCH = frozenset(
     ("de", "du", "des", "la", "le", "sur", "globale", "moyenne", "générale", "client", "clients", "avis")
 )
@@ -61,27 +61,27 @@ def refuse_inverted(mapping: LabelMapping | None, counts: Mapping[str, int], col
     if mapping is not None and mapping.kind == "booleans":
         if names_negative(column):
             orders = ["false=positive,true=negative", "false=negative,true=positive"]
-            raise _ask_order(counts, column, "false is", [word_setting(one, "labels_map") for one in orders])
+            raise _make_order_error(counts, column, "false is", [format_setting(one, "labels_map") for one in orders])
         return
     numbers = sorted(find_frequent_numbers(counts))
     if _names_grade(column):  # 9 is no grade
         numbers = [number for number in numbers if number <= 0 or number not in NO_ANSWER_CODES]
     if numbers in ([0], [1]):  # a table to measure a model on may hold one class
         numbers = [0, 1]
-    if len(numbers) > 1 and runs_down(column, numbers):
+    if len(numbers) > 1 and is_lowest_best(column, numbers):
         labels, ranges = _list_ranges(mapping, numbers)
         orders = [number_labels(names, ranges) for names in (labels[::-1], labels)]
-        raise _ask_order(counts, column, "low numbers are", [*map(word_setting, orders)])
+        raise _make_order_error(counts, column, "low numbers are", [*map(format_setting, orders)])
 
 
-def _ask_order(counts: Mapping[str, int], column: str, low: str, answers: Sequence[str]) -> UsageError:
+def _make_order_error(counts: Mapping[str, int], column: str, low: str, answers: Sequence[str]) -> UsageError:
     return UsageError(
         f"column {column!r} holds {show_counts(counts)}, and its name suggests that {low} good. If so, use "
         f"{answers[0]}. If not, use {answers[1]}, or name another column with `label_column`."
     )
 
 
-def runs_down(column: str, numbers: Sequence[float]) -> bool:
+def is_lowest_best(column: str, numbers: Sequence[float]) -> bool:
     """True if the name of a column says that the lowest of its numbers, in ascending order, is the best one."""
     # What a note such as "1 = best" says comes before what the other words suggest.
     for number, is_good in _read_notes(column):

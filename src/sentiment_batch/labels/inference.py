@@ -11,16 +11,16 @@ from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.directions import refuse_inverted
 from sentiment_batch.labels.mapping import LabelKind, LabelMapping, suggest_map
 from sentiment_batch.labels.numbered_words import find_numbered_words, map_numbered_words
-from sentiment_batch.labels.scales import ask_meaning, map_ranges, read_scale, show_counts
-from sentiment_batch.labels.settings import UNSAID, LabelSettings
+from sentiment_batch.labels.scales import make_meaning_error, map_ranges, read_scale, show_counts
+from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
 from sentiment_batch.labels.signs import check_signs
 from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
     StarRange,
+    format_setting,
     is_star_column,
     number_labels,
     suggest_meaning,
-    word_setting,
 )
 from sentiment_batch.labels.values import (
     RARE_SHARE,
@@ -44,7 +44,7 @@ BOOLEANS = LabelMapping(
 
 
 def infer_mapping(
-    values: Iterable[object], column: str, settings: LabelSettings = UNSAID, *, any_order: bool = False
+    values: Iterable[object], column: str, settings: LabelSettings = NO_LABEL_SETTINGS, *, any_order: bool = False
 ) -> LabelMapping:
     """The mapping that the values of a label column suggest.
 
@@ -52,7 +52,7 @@ def infer_mapping(
         values: the labels of all rows, of any type.
         column: the column's name. Integers may be stars or class numbers; a name such as `rating` makes them stars.
         settings: what the user says about the values.
-        any_order: True reads numbers and booleans in the usual order, even if the column's name speaks against it.
+        any_order: True reads numbers and booleans in the usual order, even if the column's name says that low is good.
 
     Raises:
         InputError: there are no labels, or too many, or they are dates.
@@ -113,7 +113,7 @@ def _map_ranges(ranges: Sequence[StarRange]) -> LabelMapping:
 
 
 def infer_shared_mapping(
-    tables: Sequence[tuple[str, Sequence[object], str]], settings: LabelSettings = UNSAID
+    tables: Sequence[tuple[str, Sequence[object], str]], settings: LabelSettings = NO_LABEL_SETTINGS
 ) -> LabelMapping:
     """The mapping that the label columns of several tables suggest. All tables must write their labels in one way.
 
@@ -179,8 +179,8 @@ def _suggest_meaning(one: _Coding, other: _Coding) -> str:
         renamed = [
             f"{value}={label}" for value, label in values.items() if normalize_word(value) != normalize_word(label)
         ]
-        return word_setting(",".join(renamed), "labels_map")
-    return word_setting(suggest_meaning(one.numbers | other.numbers))
+        return format_setting(",".join(renamed), "labels_map")
+    return format_setting(suggest_meaning(one.numbers | other.numbers))
 
 
 def _infer_coding(table: str, values: Sequence[object], column: str, settings: LabelSettings) -> _Coding | None:
@@ -213,9 +213,9 @@ def _map_numbers(counts: Mapping[str, int], column: str) -> LabelMapping:
     alone, whole = (read_scale(numbers, stars=stars, top=top) for numbers in (frequent, every))
     found = whole or alone
     if found is None:
-        raise ask_meaning(counts, column, stars=stars)
+        raise make_meaning_error(counts, column, stars=stars)
     if alone and whole and any(alone.find_label(f"{one:g}") != whole.find_label(f"{one:g}") for one in frequent):
-        raise _ask_about_rare(every - frequent, alone, whole, column)
+        raise _make_rare_values_error(every - frequent, alone, whole, column)
     return found
 
 
@@ -234,12 +234,12 @@ def check_order(counts: Mapping[str, int], column: str) -> None:
     refuse_inverted(BOOLEANS if kind == "booleans" else next(filter(None, scales), None), counts, column)
 
 
-def _ask_about_rare(rare: set[float], alone: LabelMapping, whole: LabelMapping, column: str) -> UsageError:
+def _make_rare_values_error(rare: set[float], alone: LabelMapping, whole: LabelMapping, column: str) -> UsageError:
     """The question about numbers in a few rows, such as 0, which has another meaning beside -1 than alone."""
     numbers = [f"{number:g}" for number in sorted(rare)]
     ranges = number_labels([*whole.meanings.values()], [*whole.meanings])
     return UsageError(
         f"column {column!r} holds {listed(numbers)} in fewer than {format_percent(RARE_SHARE, 0)} of its rows: without "
         f"them the labels mean {alone}, with them {whole}. Leave those rows out with "
-        f"{word_setting(','.join(numbers), 'no_answer')}, or keep them with {word_setting(ranges)}."
+        f"{format_setting(','.join(numbers), 'no_answer')}, or keep them with {format_setting(ranges)}."
     )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.labels.stars import StarRange, number_labels, word_setting
+from sentiment_batch.labels.stars import StarRange, format_setting, number_labels
 from sentiment_batch.labels.values import THOUSANDS, normalize_word, parse_number, rescale_rating, to_canonical
 from sentiment_batch.labels.words import find_side
 
@@ -156,7 +156,7 @@ class EncodedLabels:
     @property
     def named_unknown(self) -> dict[str, int]:
         """The entries of `unknown` that may be stored and shown."""
-        return name_unknown(self.unknown)
+        return list_named_unknown(self.unknown)
 
     @property
     def named_missing(self) -> dict[str, int]:
@@ -164,7 +164,7 @@ class EncodedLabels:
         return dict(list(self.missing.items())[:MAX_NAMED_VALUES])
 
 
-def name_unknown(unknown: Mapping[str, int]) -> dict[str, int]:
+def list_named_unknown(unknown: Mapping[str, int]) -> dict[str, int]:
     """The unknown labels that may be stored and shown, with their numbers of rows, the most frequent first."""
     short = [(value, rows) for value, rows in unknown.items() if len(value) <= MAX_NAMED_LENGTH]
     return dict(sorted(short, key=lambda item: (-item[1], item[0]))[:MAX_NAMED_VALUES])
@@ -173,33 +173,42 @@ def name_unknown(unknown: Mapping[str, int]) -> dict[str, int]:
 def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
     """`mapping` with the class names and numbers of a model, matched by meaning: `pos` becomes `POSITIVE`.
 
+    A neutral label that the model lacks is left out if others have a counterpart, so its rows have no class.
+
     Raises:
-        InputError: a label has no counterpart in the model.
+        InputError: another label has no counterpart in the model.
     """
     names = {normalize_word(label): label for label in labels}
     lost = [label for label in mapping.labels if normalize_word(label) not in names]
-    if lost:
+    if lost and (len(lost) == len(mapping.labels) or {*map(find_side, lost)} != {"neutral"}):
         cure = f"Name another label column with `label_column`, or give their meaning with {suggest_map(lost, labels)}."
         if mapping.kind in {"numbers", "stars"}:
-            meaning = number_labels(labels, [*mapping.meanings])
             cure = (
                 "Name another label column with `label_column`, write the model's labels, or give the meaning of "
-                f"the numbers with `stars`, such as {word_setting(meaning)}."
+                f"the numbers with `stars`, such as {format_setting(_number_by_meaning(mapping, labels))}."
             )
         raise InputError(f"the labels {listed(lost)} are none of the model's, which are {listed(labels)}. {cure}")
+    known = {label: names[word] for label in mapping.labels if (word := normalize_word(label)) in names}
     return replace(
         mapping,
         labels=tuple(labels),
-        values={value: names[normalize_word(label)] for value, label in mapping.values.items()},
-        stars=tuple(replace(span, label=names[normalize_word(span.label)]) for span in mapping.stars),
+        values={value: known[label] for value, label in mapping.values.items() if label in known},
+        stars=tuple(replace(span, label=known[span.label]) for span in mapping.stars if span.label in known),
     )
+
+
+def _number_by_meaning(mapping: LabelMapping, labels: Sequence[str]) -> str:
+    """A suggestion for `stars`: each of `labels` has the numbers that mean the same, or a number of its own."""
+    sides = {find_side(label): number for number, label in mapping.meanings.items()}
+    numbers = [sides[side] for label in labels if (side := find_side(label)) in sides]
+    return number_labels(labels, [*mapping.meanings] if len({*numbers}) < len(labels) else numbers)
 
 
 def suggest_map(words: Sequence[str], labels: Sequence[str]) -> str:
     """The setting `labels_map`, with its value if all `words` mean one of the `labels` in another language."""
     sides = {find_side(label): label for label in reversed(labels)}
     known = [f"{word}={sides[side]}" for word in words if (side := find_side(word)) in sides]
-    return word_setting(",".join(known), "labels_map") if len(known) == len(words) else "`labels_map`"
+    return format_setting(",".join(known), "labels_map") if len(known) == len(words) else "`labels_map`"
 
 
 def _to_json(value: float) -> float | None:

@@ -9,20 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sentiment_batch.errors import UsageError, listed
-from sentiment_batch.labels.directions import runs_down
+from sentiment_batch.labels.directions import is_lowest_best
 from sentiment_batch.labels.inference import check_order, detect_label_kind, infer_mapping
 from sentiment_batch.labels.mapping import LabelMapping, reconcile
 from sentiment_batch.labels.numbered_words import find_numbered_words, map_numbered_words
 from sentiment_batch.labels.scales import map_ranges, read_scale
-from sentiment_batch.labels.settings import UNSAID, LabelSettings
+from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
 from sentiment_batch.labels.signs import check_signs
 from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
     STAR_RANGES,
+    format_setting,
     is_star_column,
     number_labels,
     parse_stars,
-    word_setting,
 )
 from sentiment_batch.labels.values import (
     find_frequent_numbers,
@@ -42,7 +42,7 @@ def match_mapping(
     labels: Sequence[str],
     values: Sequence[object],
     column: str,
-    settings: LabelSettings = UNSAID,
+    settings: LabelSettings = NO_LABEL_SETTINGS,
     *,
     same_column: bool = False,
 ) -> LabelMapping:
@@ -71,7 +71,7 @@ def match_mapping(
         return _match_renamed(trained or by_name, counts, settings)
     if settings.ranges and counts:
         return reconcile(infer_mapping(values, column, settings), labels)
-    if counts and not same_column and not _runs_down(trained or by_name) and not _holds_names(by_name, counts):
+    if counts and not same_column and not _is_lowest_positive(trained or by_name) and not _holds_names(by_name, counts):
         check_order(counts, column)
     if counts and trained and _has_same_coding(trained, counts, column, same_column):
         return trained if trained.no_answer == settings.no_answer else replace(trained, no_answer=settings.no_answer)
@@ -82,12 +82,16 @@ def match_mapping(
     if numbers and numbers <= set(numbered):
         return replace(by_name, kind="numbers", values={f"{number:g}": numbered[number] for number in numbered})
     _check_unambiguous(numbers, labels, column)
-    # Twice, because a single row with a label is enough to measure a model, though not to train one.
-    found = _choose_star_ranges(labels, counts, column) or infer_mapping([*values, *values], column, settings)
+    if detect_label_kind(counts) == "words":
+        # Twice, because a single row with a label is enough to measure a model, though not to train one.
+        values = [*values, *values]
+    found = _choose_star_ranges(labels, counts, column) or infer_mapping(values, column, settings)
+    if trained and trained.kind == "numbers" and len(found.labels) > len(labels):
+        _check_contradiction(found, trained, column)
     return reconcile(replace(found, no_answer=settings.no_answer), labels)
 
 
-def _runs_down(mapping: LabelMapping) -> bool:
+def _is_lowest_positive(mapping: LabelMapping) -> bool:
     """True if the lowest of the numbers, or false, is positive by a mapping, as in a table of school grades."""
     if mapping.stars:
         return find_side(mapping.stars[0].label) == "positive"
@@ -154,7 +158,7 @@ def _check_unambiguous(numbers: set[float], labels: Sequence[str], column: str) 
     if is_ambiguous and not is_star_column(column):
         raise UsageError(
             f"column {column!r} holds {listed(f'{one:g}' for one in sorted(numbers))} and no other number, which does "
-            f"not show what they mean. Give their meaning with {word_setting(number_labels(labels))}, for example."
+            f"not show what they mean. Give their meaning with {format_setting(number_labels(labels))}, for example."
         )
 
 
@@ -174,7 +178,7 @@ def _has_same_coding(trained: LabelMapping, counts: Mapping[str, int], column: s
     if trained.kind != "stars":
         if not {f"{number:g}" for number in numbers} <= set(trained.values):
             return False
-        confirmed = _runs_down(trained) and runs_down(column, sorted(numbers))
+        confirmed = _is_lowest_positive(trained) and is_lowest_best(column, sorted(numbers))
         if alone is not None and is_code and len(numbers) > 1 and not confirmed:
             _check_contradiction(alone, trained, column)
         return True
@@ -195,7 +199,7 @@ def _check_contradiction(alone: LabelMapping, trained: LabelMapping, column: str
     if all(find_side(as_trained) == find_side(label) for as_trained, label in meanings):
         return
     as_trained, as_alone = (
-        word_setting(number_labels([*mapping.values.values()], [*mapping.values])) for mapping in (trained, alone)
+        format_setting(number_labels([*mapping.values.values()], [*mapping.values])) for mapping in (trained, alone)
     )
     raise UsageError(
         f"column {column!r} holds {listed(alone.values)}, which alone mean {alone}, but {trained} in the training "

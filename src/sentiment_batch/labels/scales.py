@@ -1,4 +1,4 @@
-"""The numeric scales that are read unasked, and the question that asks for the meaning of other numbers."""
+"""The numeric scales that are understood without asking, and the error that asks for the meaning of other numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.labels.mapping import LabelMapping
-from sentiment_batch.labels.stars import DEFAULT_STAR_RANGES, StarRange, parse_stars, suggest_meaning, word_setting
+from sentiment_batch.labels.stars import DEFAULT_STAR_RANGES, StarRange, format_setting, parse_stars, suggest_meaning
 from sentiment_batch.labels.values import find_frequent_numbers, find_numbers
 from sentiment_batch.report.formatting import format_quantity
 
@@ -91,7 +91,7 @@ def _is_star_scale(numbers: set[float], top: int, *, stars: bool) -> bool:
     return high == 4 and 3 not in numbers and halves
 
 
-def ask_meaning(counts: Mapping[str, int], column: str, *, stars: bool) -> UsageError:
+def make_meaning_error(counts: Mapping[str, int], column: str, *, stars: bool) -> UsageError:
     """The question what the numbers of a column mean, with its values and answers that can be typed.
 
     Args:
@@ -105,10 +105,10 @@ def ask_meaning(counts: Mapping[str, int], column: str, *, stars: bool) -> Usage
     if codes and read_scale(frequent - set(codes), stars=stars):
         words = ",".join(f"{code:g}" for code in codes)
         noun = "means" if len(codes) == 1 else "mean"
-        answers.append(f"If {words} {noun} no answer, use {word_setting(words, 'no_answer')}.")
+        answers.append(f"If {words} {noun} no answer, use {format_setting(words, 'no_answer')}.")
     meaning = suggest_meaning(frequent - set(codes))
     words = "" if "=" in meaning else " (up to {} is negative, from {} on positive)".format(*meaning.split(","))
-    answers.append(f"Say what the numbers mean, such as {word_setting(meaning)}{words}")
+    answers.append(f"Say what the numbers mean, such as {format_setting(meaning)}{words}")
     return UsageError(
         f"column {column!r} holds {show_counts(counts)}, which is no known scale. {' '.join(answers)}, or name another "
         "column with `label_column`."
@@ -129,7 +129,7 @@ def show_counts(counts: Mapping[str, int]) -> str:
 
 
 def _find_no_answers(numbers: set[float]) -> tuple[float, ...]:
-    """The fewest codes without which the other numbers are on a known scale; none if that is not so.
+    """The fewest codes whose removal leaves numbers on a known scale; empty if no removal does.
 
     The highest number may be one of them if it lies beyond every known scale, such as a mistyped 55.
     """

@@ -48,6 +48,11 @@ class LabelSettings:
         """The ranges of `stars`; empty if it is None."""
         return () if self.stars is None else parse_stars(self.stars)
 
+    @property
+    def names_meaning(self) -> bool:
+        """True if the user said what some values mean."""
+        return self.stars is not None or bool(self.labels_map)
+
     def count(self, values: Iterable[object]) -> collections.Counter[str]:
         """The number of rows of each canonical value. Rows without a label do not count."""
         return self.count_signs(values)[0]
@@ -68,10 +73,10 @@ class LabelSettings:
             return []
         found = {normalize_word(to_canonical(value, self.labels_map) or str(value)) for value in values}
         unused = [value for value in self.no_answer if value not in found]
-        return [f"no label is {listed(unused)}, which `no_answer` names"] if unused else []
+        return [f"`no_answer` names {listed(unused)}, but no label is {listed(unused)}"] if unused else []
 
 
-UNSAID = LabelSettings()
+NO_LABEL_SETTINGS = LabelSettings()
 """The settings of a user who says nothing about the labels."""
 
 

@@ -1,11 +1,11 @@
-"""Asks about minus signs in a column of labels: they may be the negative ones, or stand for no label."""
+"""Refuses label columns with minus signs, which may mean negative or no label, and asks which."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
 from sentiment_batch.errors import UsageError, listed
-from sentiment_batch.labels.stars import word_setting
+from sentiment_batch.labels.stars import format_setting
 from sentiment_batch.labels.values import MINUS_SIGNS, normalize_word
 from sentiment_batch.labels.words import find_side
 from sentiment_batch.report.formatting import format_quantity
@@ -43,6 +43,6 @@ def check_signs(counts: Mapping[str, int], signs: Mapping[str, int], column: str
     meaning = ",".join(f"{sign}={label}" for sign, label in SIGN_LABELS.items() if sign in others.union(signs))
     raise UsageError(
         f"column {column!r} holds {listed(sorted(signs))} in {format_quantity(rows, 'row')}, which may be the negative "
-        f"label or stand for no label. If it is a label, use {word_setting(meaning, 'labels_map')}. If it is none, use "
-        f"{word_setting(','.join(sorted(signs)), 'no_answer')}, or name another column with `label_column`."
+        f"label or stand for no label. If it is a label, use {format_setting(meaning, 'labels_map')}. If it is none, "
+        f"use {format_setting(','.join(sorted(signs)), 'no_answer')}, or name another column with `label_column`."
     )

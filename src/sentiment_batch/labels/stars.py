@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sentiment_batch.display import visible
+from sentiment_batch.display import escape_controls
 from sentiment_batch.errors import UsageError
 from sentiment_batch.labels.values import parse_number
 
@@ -126,9 +126,9 @@ def number_labels(labels: Sequence[str], numbers: Sequence[str] = ()) -> str:
     """
     fit = len(numbers) == len(labels) and not any(" " in number for number in numbers)  # in words: "up to 2"
     places = numbers if fit else range(len(labels))
-    return visible(",".join(f"{label}={place}" for label, place in zip(labels, places, strict=True)))
+    return escape_controls(",".join(f"{label}={place}" for label, place in zip(labels, places, strict=True)))
 
 
-def word_setting(value: str, setting: str = "stars") -> str:
+def format_setting(value: str, setting: str = "stars") -> str:
     """A setting with its value as messages show it."""
     return f"`{setting}={json.dumps(value, ensure_ascii=False)}`"

@@ -33,8 +33,8 @@ _IGNORED = dict.fromkeys(
         "\u0307\u200b\u200c\u200d\u200e\u200f\u2060\ufe0e\ufe0f\ufeff\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff",
     )
 )
-"""Characters that make no other word of a label: the dot of a folded Turkish capital, invisible characters, and the
-skin colours of emoji."""
+"""Characters that do not change the meaning of a label: the dot of a folded Turkish capital, invisible characters, and
+the skin colours of emoji."""
 _NUMBER = r"(?P<number>\d+(?:[.,]\d+)?)"
 _TOP = r"(?P<top>10|20|100|[3-9])(?:[.,]0)?"
 _UNIT = (
@@ -216,3 +216,8 @@ def rescale_rating(value: str, top: float | None) -> str:
     if rating is None or rating[1] is None:
         return value
     return f"{rating[0] * (top or rating[1]) / rating[1]:g}"
+
+
+def is_placeholder_label(name: str) -> bool:
+    """True for a name such as `LABEL_0`, which Transformers gives to a class without a name."""
+    return re.fullmatch(r"LABEL_\d+", name) is not None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.labels.scales import MAX_SHOWN_VALUES, read_scale
-from sentiment_batch.labels.stars import is_star_column, word_setting
+from sentiment_batch.labels.stars import format_setting, is_star_column
 from sentiment_batch.labels.values import (
     THOUSANDS,
     find_numbers,
@@ -102,7 +102,7 @@ def _check_words(
         )
     if numbers and (others := sorted(words.difference(numbers))):
         fewer = min(numbers, others, key=len)
-        leave = word_setting(",".join(fewer), "no_answer") if len(fewer) <= MAX_SHOWN_VALUES else "`no_answer`"
+        leave = format_setting(",".join(fewer), "no_answer") if len(fewer) <= MAX_SHOWN_VALUES else "`no_answer`"
         raise UsageError(
             f"column {column!r} holds numbers such as {listed(numbers, 3)} and words such as {listed(others, 3)}, "
             f"which are hardly labels of one kind. {_suggest_one_kind(numbers, others, column)}Leave those of one kind "
@@ -124,7 +124,7 @@ def _suggest_decimals(values: Iterable[str]) -> str:
     if highest > max(USUAL_CUTS):
         return "Write these numbers with a point or without a comma"
     cuts = USUAL_CUTS[min(top for top in USUAL_CUTS if highest <= top)]
-    return f"If it is a decimal comma, use {word_setting(cuts)}. Else write these numbers without a comma"
+    return f"If it is a decimal comma, use {format_setting(cuts)}. Else write these numbers without a comma"
 
 
 def _check_spellings(labels: Sequence[str], column: str) -> None:
@@ -138,8 +138,8 @@ def _check_spellings(labels: Sequence[str], column: str) -> None:
                 same[label] = other
     if same:
         pairs = [f"{label!r} and {other!r}" for label, other in same.items()]
-        one = word_setting(",".join(f"{label}={other}" for label, other in same.items()), "labels_map")
-        two = word_setting(",".join(f"{label}={label}" for label in same), "labels_map")
+        one = format_setting(",".join(f"{label}={other}" for label, other in same.items()), "labels_map")
+        two = format_setting(",".join(f"{label}={label}" for label in same), "labels_map")
         raise UsageError(
             f"column {column!r} holds both {', '.join(pairs)}, which mean the same. Make them one label with "
             f"{one}, or keep both with {two}."
@@ -153,9 +153,9 @@ def _suggest_one_kind(numbers: Sequence[str], words: Sequence[str], column: str)
     """
     if list(numbers) == ["0"]:
         if {"+"}.issuperset(words):
-            return f"If 0 is neutral, use {word_setting('-=negative,0=neutral,+=positive', 'labels_map')}. "
+            return f"If 0 is neutral, use {format_setting('-=negative,0=neutral,+=positive', 'labels_map')}. "
         if set(map(find_side, words)) == {"negative", "positive"}:
-            return f"If 0 is neutral, use {word_setting('0=neutral', 'labels_map')}. "
+            return f"If 0 is neutral, use {format_setting('0=neutral', 'labels_map')}. "
     counts, top = split_ratings(dict.fromkeys(numbers, 1))
     scale = read_scale(find_numbers(counts), stars=is_star_column(column), top=top)
     sides = {find_side(word): word for word in words}
@@ -165,4 +165,4 @@ def _suggest_one_kind(numbers: Sequence[str], words: Sequence[str], column: str)
     named = [f"{number}={sides.get(find_side(label))}" for number, label in found.items() if label]
     if not named or any(label and find_side(label) not in sides for label in found.values()):
         return ""
-    return f"If both mean the same, use {word_setting(','.join(named), 'labels_map')}. "
+    return f"If both mean the same, use {format_setting(','.join(named), 'labels_map')}. "

@@ -39,7 +39,7 @@ class NetworkShape:
     epsilon: float
     """That of every layer norm."""
     padding: int | None
-    """The padding id if positions are counted from after it."""
+    """The padding id if positions are counted from after it, else None. The cache stores it under this name."""
 
 
 def describe_network(network: Any, packed: PackedModel) -> NetworkShape | None:
@@ -52,7 +52,7 @@ def describe_network(network: Any, packed: PackedModel) -> NetworkShape | None:
         width=network.config.hidden_size,
         heads=packed.heads,
         epsilon=packed.encoder.norm.epsilon,
-        padding=packed.padding,
+        padding=packed.position_padding_id,
     )
 
 
@@ -71,6 +71,13 @@ def load_weights(folder: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """The weights of a model folder by their names, on the CPU, in memory of their own.
 
     They are rounded to float32 first, as Transformers does it.
+
+    Args:
+        folder: the model folder.
+        dtype: the dtype of all tensors.
+
+    Returns:
+        Each tensor in the shape in which it is stored, by its name, such as `distilbert.embeddings.LayerNorm.weight`.
     """
     from safetensors.torch import load_file
 
@@ -80,6 +87,10 @@ def load_weights(folder: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
 
 def build_bare_network(weights: Mapping[str, torch.Tensor], shape: NetworkShape) -> Any:
     """The network of these weights, for `build_packed`.
+
+    Args:
+        weights: the tensors as they are stored, by name; see `load_weights`.
+        shape: what the tensors do not tell.
 
     Raises:
         AttributeError, KeyError: the weights have other names than those of the family.

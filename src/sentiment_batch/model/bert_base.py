@@ -49,6 +49,11 @@ def convert_encoder(bert: Any, folder: Path, tokenizer: Any) -> Any:
 
 
 def _convert_config(config: Any, folder: Path) -> Any:
+    """DistilBERT's configuration of the same network.
+
+    Raises:
+        ModelError: DistilBERT cannot compute this network.
+    """
     from transformers import DistilBertConfig
 
     obstacles = {
@@ -76,7 +81,7 @@ def _convert_config(config: Any, folder: Path) -> Any:
 
 
 def _rename_weights(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights of a BERT encoder under DistilBERT's names."""
+    """The weights of a BERT encoder, in the shapes in which they are stored, under DistilBERT's names."""
     position, token_type = "embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight"
     typed = dict(weights) | {position: weights[position] + weights[token_type][0]}
     renamed = {BERT.rename_weight(name, DISTILBERT): weight for name, weight in typed.items()}

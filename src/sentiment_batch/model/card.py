@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from sentiment_batch.display import one_line
+from sentiment_batch.display import collapse_line
 from sentiment_batch.model.offline_base import MINILM
 
 CARD = """---
@@ -96,7 +96,7 @@ def build_model_card(meta: Mapping[str, Any], name: str) -> str:
 
 def escape_markdown(text: str) -> str:
     """`text` in one line, in which Markdown and HTML see no mark-up."""
-    return _MARKDOWN.sub(r"\\\1", one_line(text))
+    return _MARKDOWN.sub(r"\\\1", collapse_line(text))
 
 
 def _describe_weights(meta: Mapping[str, Any]) -> str:

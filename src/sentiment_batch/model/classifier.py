@@ -24,7 +24,7 @@ from sentiment_batch.model.load_errors import translate_load_errors
 # B texts, T tokens of the longest, D the encoder's width, K labels.
 
 
-class SentimentClassifier(nn.Module):
+class EncoderClassifier(nn.Module):
     """A DistilBERT encoder, the [CLS] vector of its last hidden state, dropout, and one linear layer.
 
     Args:
@@ -90,8 +90,8 @@ class SentimentClassifier(nn.Module):
             stock.classifier.weight[:, : 2 * classes] = torch.cat([one, -one], dim=1)
         return stock.eval()
 
-    def take_stock(self, stock: Any) -> None:
-        """Take the weights of a model that `to_stock` returned; the device stays."""
+    def load_stock_weights(self, stock: Any) -> None:
+        """Copy the weights of a model that `to_stock` returned; the device stays."""
         classes = self.linear.out_features
         with torch.no_grad():
             self.encoder.load_state_dict(stock.distilbert.state_dict())
@@ -144,7 +144,7 @@ def load_base(folder: Path) -> tuple[Any, Any]:
 
 
 def save_classifier(
-    folder: Path, classifier: SentimentClassifier, tokenizer: Any, labels: Sequence[str], max_length: int
+    folder: Path, classifier: EncoderClassifier, tokenizer: Any, labels: Sequence[str], max_length: int
 ) -> None:
     """Write the classifier to `folder` as a stock Hugging Face model; `max_length` becomes its tokenizer's limit."""
     with quiet_transformers():

@@ -121,15 +121,7 @@ def _is_x86() -> bool:
 
 
 def choose_training_dtype(name: str, device: str) -> Choice:
-    """The dtype of the forward and backward pass in training; weights and optimizer stay in float32.
-
-    Raises:
-        UsageError: the name is float16, which would need loss scaling, or int8.
-    """
-    if name == "int8":
-        raise UsageError("`dtype` is int8, which is for scoring on a CPU. Train in bfloat16 or float32.")
-    if name == "float16":
-        raise UsageError("`dtype` is float16, which is for scoring on CUDA. Train in bfloat16 or float32.")
+    """The dtype of the forward and backward pass in training; weights and optimizer stay in float32."""
     if name != "auto":
         return Choice(value=name, reason="as asked")
     preferred, reason = prefer_bfloat16(device)

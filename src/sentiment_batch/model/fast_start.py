@@ -26,7 +26,7 @@ from sentiment_batch.model.folder import read_meta
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
 from sentiment_batch.model.forward.packed import PackedModel, PackedStrategy, build_packed
 from sentiment_batch.model.forward.parity import PARITY_BATCH_TOKENS
-from sentiment_batch.model.hub import digest_model_folder
+from sentiment_batch.model.hub import hash_model_folder
 from sentiment_batch.model.stock import LoadedModel, ModelFacts, check_tokenizer, choose_labels
 from sentiment_batch.records import Choice
 from sentiment_batch.tokenization.parity_texts import read_parity_texts
@@ -108,7 +108,7 @@ def record_for_fast_start(
         shape = describe_network(loaded.network, strategy.model)
         if shape is None or not _equals_fast_start(folder, loaded, strategy, tokenizer, shape):
             return
-        if digest_model_folder(folder) != digest:  # it was replaced while it was loaded
+        if hash_model_folder(folder) != digest:  # it was replaced while it was loaded
             return
         names = loaded.network.config.id2label
         record = {

@@ -14,7 +14,7 @@ from sentiment_batch.display import shortened
 from sentiment_batch.errors import ModelError, first_line
 from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.model.load_errors import translate_load_errors
-from sentiment_batch.settings import LONG_TEXT, META
+from sentiment_batch.settings import LONG_TEXT, META_FILE
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -58,7 +58,8 @@ _META_VALUES: dict[str, Callable[[Any], bool]] = {
     "text.special_tokens_as_text": lambda value: isinstance(value, bool),
     "batch": _is_batch,
 }
-"""Whether a value of sentiment_batch.json can be used, by its name. All but `labels` and `text` may be missing."""
+"""By the name of a value of sentiment_batch.json: a function that is true if the value can be used. All but `labels`
+and `text` may be missing."""
 
 
 def pretrained_arguments() -> dict[str, Any]:
@@ -109,13 +110,15 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
         ModelError: the file is damaged.
     """
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        meta = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{folder / META} is damaged: {first_line(error)}. Restore it, or train again.") from error
+        raise ModelError(
+            f"{folder / META_FILE} is damaged: {first_line(error)}. Restore it, or train again."
+        ) from error
     if fault := _find_meta_fault(meta):
-        raise ModelError(f"{folder / META} is damaged: {fault}. Restore it, or train again.")
+        raise ModelError(f"{folder / META_FILE} is damaged: {fault}. Restore it, or train again.")
     found: dict[str, Any] | None = meta
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from sentiment_batch.errors import ModelError, find_closest, first_line, refuse_ambiguous_url
-from sentiment_batch.model.file_digests import check_digests, digest_files
+from sentiment_batch.model.file_digests import check_digests, hash_files
 from sentiment_batch.model.folder_faults import check_folder, describe_file, find_weights
 from sentiment_batch.model.load_errors import translate_hub_errors
 from sentiment_batch.model.offline_base import MINILM, MINILM_PACKAGE, find_minilm
@@ -54,12 +54,12 @@ def resolve_model(name: str, *, setting: Literal["model", "base"] = "model") -> 
         return find_minilm()
     if exists:
         raise ModelError(describe_file(folder))
-    near = _suggest_name(folder, setting)
+    hint = _suggest_name(folder, setting)
     if _is_path(name):
         raise ModelError(
-            f"no model folder is at {name}.{near} Check the path, or train one with sentiment-batch train."
+            f"no model folder is at {name}.{hint} Check the path, or train one with sentiment-batch train."
         )
-    return check_folder(_fetch(name, near, REMEDIES[setting]))
+    return check_folder(_fetch(name, hint, REMEDIES[setting]))
 
 
 def find_hub_problem(repository: str = "distilbert/distilbert-base-uncased") -> str | None:
@@ -93,24 +93,24 @@ def _suggest_name(folder: Path, setting: str) -> str:
     models: list[str] = []
     with contextlib.suppress(OSError):
         models = [path.name for path in folder.parent.iterdir() if (path / "config.json").exists()]
-    near = find_closest(folder.name, [*models, *([MINILM] if setting == "base" else [])])
-    return "" if near is None else f" Did you mean {near if near == MINILM else folder.parent / near}?"
+    closest = find_closest(folder.name, [*models, *([MINILM] if setting == "base" else [])])
+    return "" if closest is None else f" Did you mean {closest if closest == MINILM else folder.parent / closest}?"
 
 
-def _fetch(name: str, near: str, remedy: str) -> Path:
+def _fetch(name: str, hint: str, remedy: str) -> Path:
     """The folder of a model of the Hub, from the Hub's cache or fetched now."""
     from huggingface_hub import snapshot_download
 
     patterns = {"allow_patterns": FETCHED_FILES, "ignore_patterns": SKIPPED_FILES}
-    with translate_hub_errors(name, near, remedy):
+    with translate_hub_errors(name, hint, remedy):
         with contextlib.suppress(OSError):  # it is not in the cache
             cached = Path(snapshot_download(name, local_files_only=True, **patterns))
             if (cached / "config.json").exists() and find_weights(cached):
                 return cached
         if problem := find_hub_problem(name):
-            if near or "/" not in name:  # hardly an id of the Hub
+            if hint or "/" not in name:  # hardly an id of the Hub
                 raise ModelError(
-                    f"no model folder is called {name!r} here.{near} Check the spelling. The Hub cannot be asked for a "
+                    f"no model folder is called {name!r} here.{hint} Check the spelling. The Hub cannot be asked for a "
                     f"model of that name ({problem}). {remedy}"
                 )
             raise ModelError(
@@ -120,13 +120,13 @@ def _fetch(name: str, near: str, remedy: str) -> Path:
         return Path(snapshot_download(name, **patterns))
 
 
-def digest_model_folder(folder: Path) -> str:
+def hash_model_folder(folder: Path) -> str:
     """The SHA-256 over everything in a model folder that decides its scores.
 
     Raises:
         ModelError: a file of a model that this program trained is not what the training wrote.
     """
-    files = digest_files(folder)
+    files = hash_files(folder)
     check_digests(folder, files)
     total = hashlib.sha256()
     for name, digest in files.items():

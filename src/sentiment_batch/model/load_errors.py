@@ -30,12 +30,12 @@ def translate_load_errors(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def translate_hub_errors(name: str, near: str, remedy: str) -> Iterator[None]:
+def translate_hub_errors(name: str, hint: str, remedy: str) -> Iterator[None]:
     """Say why the model `name` could not be fetched from the Hub.
 
     Args:
         name: an id on the Hub.
-        near: a question that names a similar model, or the empty string.
+        hint: a question that names a similar model, or the empty string.
         remedy: what to do instead, in full sentences.
 
     Raises:
@@ -49,13 +49,13 @@ def translate_hub_errors(name: str, near: str, remedy: str) -> Iterator[None]:
         raise
     except HFValidationError as error:
         raise ModelError(
-            f"{name!r} is neither a folder nor a Hub id: {first_line(error)}{near} Check the name."
+            f"{name!r} is neither a folder nor a Hub id: {first_line(error)}{hint} Check the name."
         ) from error
     except GatedRepoError as error:
         raise ModelError(f"{name!r} is gated. Accept its terms on the Hub and set HF_TOKEN. {remedy}") from error
     except RepositoryNotFoundError as error:
         raise ModelError(
-            f"the Hub has no model {name!r} that you may see, and no folder has that name.{near} Check the "
+            f"the Hub has no model {name!r} that you may see, and no folder has that name.{hint} Check the "
             "spelling, or set HF_TOKEN for a private one."
         ) from error
     except Exception as error:  # the Hub's client raises OSError, errors of httpx and its own

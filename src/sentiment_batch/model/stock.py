@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from sentiment_batch.errors import ModelError, UsageError, listed
+from sentiment_batch.labels.values import is_placeholder_label
 from sentiment_batch.model.families import POSITION_EMBEDDINGS, count_positions
 from sentiment_batch.model.folder import (
     SAFE_ARGUMENTS,
@@ -127,7 +128,7 @@ def _load_network(folder: Path) -> Any:
         config.attention_type = "original_full"  # BigBird would switch to it for good at the first short text
     network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
     outputs = count_outputs(info["mismatched_keys"], config.num_labels)
-    if outputs is not None and all(re.fullmatch(r"LABEL_\d+", name) for name in config.id2label.values()):
+    if outputs is not None and all(map(is_placeholder_label, config.id2label.values())):
         config.num_labels = outputs  # it names no label, so the weights tell how many there are
         network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
     refuse_other_shapes(folder, info["mismatched_keys"], config.num_labels)
@@ -177,17 +178,17 @@ def choose_labels(names: tuple[str, ...], chosen: tuple[str, ...] | None, folder
 
     Raises:
         ModelError: the labels have no names, or unusable ones.
-        UsageError: `chosen` are the model's own names in another order.
+        UsageError: `chosen` are too few or too many, or the model's own names in another order.
     """
     if bad := [name for name in chosen or names if not _is_utf8(name)]:
         raise ModelError(
             f"UTF-8 cannot hold the labels {', '.join(map(ascii, bad))} of {folder}. Name all of them in order "
             "with `labels`."
         )
-    nameless = all(re.fullmatch(r"LABEL_\d+", name) for name in names)
+    nameless = all(map(is_placeholder_label, names))
     if chosen is not None:
         if len(chosen) != len(names) or len(set(chosen)) < len(chosen):
-            raise ModelError(f"`labels` names {listed(chosen)}; this model needs {len(names)} different ones.")
+            raise UsageError(f"`labels` names {listed(chosen)}; this model needs {len(names)} different ones.")
         if not nameless:
             _check_renaming(names, chosen, folder)
         return chosen

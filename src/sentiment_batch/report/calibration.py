@@ -59,7 +59,7 @@ def build_reliability_figure(
     return Figure(
         name=name,
         title="Reliability of the probabilities",
-        finding=_word_reliability(evaluation, now, before if then else None),
+        finding=_format_reliability(evaluation, now, before if then else None),
         picture=Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH),
         legend=[*legend, LegendEntry(key=line_key("chance"), text="perfect")],
         note="Below the diagonal, the probabilities are too high; above it, too low. Larger dots stand for more rows.",
@@ -82,7 +82,7 @@ def build_scores_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | No
     return Figure(
         name=name,
         title="Scores, right and wrong",
-        finding=_word_scores(edges, right, wrong),
+        finding=_format_scores(edges, right, wrong),
         picture=Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH),
         legend=[
             LegendEntry(key=_box_key("f1"), text="right"),
@@ -102,7 +102,7 @@ def _read_bins(given: Any) -> list[Bin]:
     return bins
 
 
-def _word_reliability(evaluation: Mapping[str, Any], bins: Sequence[Bin], before: Mapping[str, Any] | None) -> str:
+def _format_reliability(evaluation: Mapping[str, Any], bins: Sequence[Bin], before: Mapping[str, Any] | None) -> str:
     error = format_decimal(evaluation.get("calibration_error"))
     was = f"; before calibration, it was {format_decimal(before.get('calibration_error'))}" if before else ""
     rows = sum(one.rows for one in bins) or 1.0
@@ -173,7 +173,7 @@ def _build_scores_table(edges: Sequence[float], right: Sequence[float], wrong: S
     return Table(head=("score", "right", "wrong", "share right"), rows=rows, caption=caption)
 
 
-def _word_scores(edges: Sequence[float], right: Sequence[float], wrong: Sequence[float]) -> str:
+def _format_scores(edges: Sequence[float], right: Sequence[float], wrong: Sequence[float]) -> str:
     total, bound = sum(right) + sum(wrong), format_percent(SURE_PROBABILITY, 0)
     sure = [index for index, edge in enumerate(edges[:-1]) if edge >= SURE_PROBABILITY - 1e-9]
     good, bad = sum(right[index] for index in sure), sum(wrong[index] for index in sure)

@@ -91,7 +91,7 @@ def _build_matrix_table(name: str, matrix: Matrix, by_label: Figure | None) -> F
     return Figure(
         name=name,
         title="Confusion matrix",
-        finding=_word_finding(matrix),
+        finding=_format_finding(matrix),
         matrix=MatrixTable(labels=[shorten_label(label, 24) for label in matrix.labels], rows=rows),
         note="A row holds the texts that truly have a label, a column those predicted so. Percentages are of the row.",
         below=by_label,
@@ -104,7 +104,7 @@ def _build_matrix_picture(name: str, matrix: Matrix) -> Figure:
     return Figure(
         name=name,
         title="Confusion matrix",
-        finding=_word_finding(matrix),
+        finding=_format_finding(matrix),
         picture=_draw_matrix(matrix),
         note=(
             "Rows are true labels, columns predicted ones, numbered as the rows are. Blue is right, orange wrong: "
@@ -142,7 +142,7 @@ def _choose_level(right: bool, rows: float, total: float) -> str:
     return f"{'r' if right else 'w'}{level}"
 
 
-def _word_finding(matrix: Matrix) -> str:
+def _format_finding(matrix: Matrix) -> str:
     total, right = sum(map(sum, matrix.counts)), sum(row[index] for index, row in enumerate(matrix.counts))
     finding = f"{format_count(right)} of {format_quantity(total, 'row')} are predicted as labelled: the diagonal."
     errors = matrix.list_errors()
@@ -200,10 +200,10 @@ def _build_label_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | No
         return None
     caption = "Precision, recall and F1 of every label"
     table = Table(head=("label", "rows", "precision", "recall", "F1"), rows=rows, caption=caption)
-    return Figure(name=name, title="By label", finding=_word_weakest_label(evaluation), table=table)
+    return Figure(name=name, title="By label", finding=_format_weakest_label(evaluation), table=table)
 
 
-def _word_weakest_label(evaluation: Mapping[str, Any]) -> str:
+def _format_weakest_label(evaluation: Mapping[str, Any]) -> str:
     """Names the label with the lowest F1, among those that have rows."""
     known = [(to_number(one.get("f1")), one) for one in evaluation.get("classes") or [] if one.get("rows")]
     measured = [(f1, one) for f1, one in known if f1 is not None]

@@ -42,7 +42,7 @@ def build_coverage_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | 
     return Figure(
         name=name,
         title="If unsure rows get no label",
-        finding=_word_finding(limits),
+        finding=_format_finding(limits),
         picture=Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH),
         legend=[
             LegendEntry(key=line_key("s1"), text="right, of the rows with a label"),
@@ -70,7 +70,7 @@ def _list_limits(evaluation: Mapping[str, Any]) -> list[Limit]:
     return limits[max(0, first) :]
 
 
-def _word_finding(limits: Sequence[Limit]) -> str:
+def _format_finding(limits: Sequence[Limit]) -> str:
     """What the lowest limit gives that halves the share of wrong labels; else what the highest one gives."""
     wrong = 1.0 - limits[0].accuracy
     chosen = next((one for one in limits[1:] if 1.0 - one.accuracy <= wrong / 2), limits[-1])

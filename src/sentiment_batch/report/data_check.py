@@ -168,13 +168,13 @@ def _build_lengths(lengths: Mapping[str, Any]) -> Figure | None:
     return Figure(
         name="data-lengths",
         title="Lengths",
-        finding=_word_lengths(lengths),
+        finding=_format_lengths(lengths),
         picture=Picture(content=Markup(content), height=plane.height, width=CHART_WIDTH),
         table=Table(head=("tokens", "texts"), rows=rows, caption="Texts by length"),
     )
 
 
-def _word_lengths(lengths: Mapping[str, Any]) -> str:
+def _format_lengths(lengths: Mapping[str, Any]) -> str:
     median, p95, longest = (format_count(lengths.get(key)) for key in ("median", "p95", "longest"))
     finding = f"Half of the texts have at most {median} tokens, 95 % at most {p95}. The longest has {longest}."
     reads = f"the {format_count(lengths.get('max_length'))} tokens that the model reads"

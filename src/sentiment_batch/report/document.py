@@ -17,7 +17,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from sentiment_batch.display import one_line
+from sentiment_batch.display import collapse_line
 
 MAX_TITLE_CHARACTERS = 200
 _BACKQUOTED = re.compile("`([^`]+)`")
@@ -101,7 +101,7 @@ def render(template: str, title: str, **values: Any) -> str:
         title: the title of the window; any text.
         values: what the template shows. Control characters must be replaced already, by `sentiment_batch.display`.
     """
-    shown_title = one_line(title[: 5 * MAX_TITLE_CHARACTERS])[:MAX_TITLE_CHARACTERS]
+    shown_title = collapse_line(title[: 5 * MAX_TITLE_CHARACTERS])[:MAX_TITLE_CHARACTERS]
     return _environment().get_template(template).render(title=shown_title, **values)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.display import one_line, shortened
-from sentiment_batch.report.formatting import ROWS, format_percent, name_row, quote_label, to_number
+from sentiment_batch.display import collapse_line, shortened
+from sentiment_batch.report.formatting import ROWS, format_percent, format_row_location, quote_label, to_number
 from sentiment_batch.report.words import mark_words
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _build_example(case: Mapping[str, Any], names: tuple[str, str], max_characte
         ("probability", format_percent(case.get("score"))),
     )
     pieces = split_into_pieces(case.get("words"), str(case.get("text") or ""), max_characters)
-    return Example(facts=facts, row=name_row(case), text=mark_words(pieces))
+    return Example(facts=facts, row=format_row_location(case), text=mark_words(pieces))
 
 
 def split_into_pieces(words: Any, text: str, max_characters: int) -> Pieces:
@@ -141,7 +141,7 @@ def _take_ends(words: Pieces, max_characters: int) -> Pieces:
     middle = words[len(head) : len(words) - len(tail)]
     weighty = [(abs(weight or 0.0), piece) for piece, weight in middle if abs(weight or 0.0) >= MIN_GAP_WORD_WEIGHT]
     weighty.sort(key=lambda word: -word[0])
-    named = ", ".join(f"“{one_line(piece[:24])}”" for _, piece in weighty[:3])
+    named = ", ".join(f"“{collapse_line(piece[:24])}”" for _, piece in weighty[:3])
     gap = f" [… {total - 2 * half:,} characters{f', among them {named}' if named else ''} …] "
     return [*head, (gap, 0.0), *tail[::-1]]
 

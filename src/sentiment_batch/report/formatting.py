@@ -9,12 +9,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sentiment_batch.display import one_line
+from sentiment_batch.display import collapse_line
 
 MISSING = "–"
 """Stands for a number that could not be computed."""
+NO_VALUE = "(none)"
+"""Stands for a missing value of a column."""
 ROWS = "Rows count from 0, without the header."
-"""What the numbers in `name_row` mean."""
+"""What the numbers in `format_row_location` mean."""
 
 
 def to_number(value: Any) -> float | None:
@@ -56,7 +58,7 @@ def format_interval(ends: Any, format_end: Callable[[Any], str]) -> str:
 
 def shorten_label(text: Any, max_characters: int = 40) -> str:
     """A label or name in one line of at most `max_characters`, in marks that keep its writing direction to itself."""
-    line = one_line(str(text)[: 4 * max_characters])
+    line = collapse_line(str(text)[: 4 * max_characters])
     return f"\u2068{line if len(line) <= max_characters else line[: max_characters - 1].rstrip() + '…'}\u2069"
 
 
@@ -65,14 +67,19 @@ def quote_label(text: Any) -> str:
     return f"“{shorten_label(text, 40)}”"
 
 
-def name_row(case: Mapping[str, Any], *, with_file: bool = True) -> str:
+def format_row_location(case: Mapping[str, Any], *, with_file: bool = True) -> str:
     """Where a listed row stands, such as `row 1,234 of reviews.csv (review_id 42)`; empty if that is unknown."""
     if case.get("row") is None:
         return ""
-    file = f" of {one_line(str(case['file']))}" if with_file and case.get("file") is not None else ""
+    file = f" of {collapse_line(str(case['file']))}" if with_file and case.get("file") is not None else ""
     known = case.get("id") is not None
-    name = f" ({one_line(str(case.get('id_column')))[:40]} {one_line(str(case['id']))[:60]})" if known else ""
+    name = f" ({collapse_line(str(case.get('id_column')))[:40]} {collapse_line(str(case['id']))[:60]})" if known else ""
     return f"row {format_count(case['row'])}{file}{name}"
+
+
+def format_group(group: Mapping[str, object]) -> str:
+    """The values of the columns that make a group, such as `books / 2026`."""
+    return " / ".join(NO_VALUE if value is None else str(value) for value in group.values())
 
 
 def _round(value: float, decimals: int) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from markupsafe import escape
 
-HEIGHT = 560
+FRAME_HEIGHT = 560
 """The height of a frame in CSS pixels; a longer page scrolls in it."""
 EXPLANATION_HEIGHT = 420
 """The height of a frame with the words of one text, in CSS pixels."""
 
 
-def frame_page(page: str, title: str, *, height: int = HEIGHT) -> str:
+def frame_page(page: str, title: str, *, height: int = FRAME_HEIGHT) -> str:
     """The HTML of a frame that holds a whole page.
 
     The frame is sandboxed: what it shows can run no script and cannot reach the notebook. The page is stored in the

@@ -15,8 +15,8 @@ from sentiment_batch.report.examples import build_errors, build_likely_wrong
 from sentiment_batch.report.formatting import format_quantity, shorten_label, to_number
 from sentiment_batch.report.learning_curve import build_learning_curve
 from sentiment_batch.report.slices import build_column_figure, build_length_figure
-from sentiment_batch.report.summary import build_lead, build_tiles, word_heading, word_left_out_rows
-from sentiment_batch.report.training import build_training_figures, word_self_training
+from sentiment_batch.report.summary import build_lead, build_tiles, format_heading, format_left_out_rows
+from sentiment_batch.report.training import build_training_figures, format_self_training
 from sentiment_batch.report.word_weights import build_word_figures
 
 MAX_PAGE_BYTES = 1_000_000
@@ -67,7 +67,7 @@ def _render(values: Mapping[str, Any], evaluations: Evaluations, max_characters:
             build_likely_wrong(likely_wrong, max_characters // 2, max_cases),
         )
         examples = [found for found in lists if found]
-        heading = word_heading(one.get("name"))
+        heading = format_heading(one.get("name"))
         sections.append({"id": f"rows-{number}", "heading": heading, "figures": figures, "examples": examples})
     return render("report.html", evaluations=sections, **values)
 
@@ -83,13 +83,13 @@ def _collect_fixed_values(report: Mapping[str, Any], evaluations: Evaluations) -
         "title": str(report.get("title") or "Report"),
         "heading": shorten_label(report.get("title") or "Report", 200),
         "lead": build_lead(evaluations, report.get("baseline") or {}),
-        "left_out": word_left_out_rows(evaluations),
+        "left_out": format_left_out_rows(evaluations),
         "warnings": format_quantity(warnings, "warning") if warnings else "",
         "facts": _list_facts(report, evaluations),
         "tiles": [build_tiles(one) for one in evaluations],
         "states_were_chosen": names >= {"validation", "test"} and bool(report.get("history")) and not folds,
         "figures": [_build_figures(f"rows-{number}", one) for number, one in enumerate(evaluations, 1)],
-        "self_training": word_self_training(report.get("self_training") or {}),
+        "self_training": format_self_training(report.get("self_training") or {}),
         "training": _build_training_figures(report, folds=folds),
         "has_data": bool(data),
         "findings": findings,

@@ -20,8 +20,10 @@ from sentiment_batch.report.charts.bars import Group, draw_intervals
 from sentiment_batch.report.document import Figure, LegendEntry, Picture, Table, line_key, render
 from sentiment_batch.report.formatting import (
     MISSING,
+    NO_VALUE,
     format_count,
     format_decimal,
+    format_group,
     format_interval,
     format_percent,
     format_quantity,
@@ -39,7 +41,6 @@ MAX_GROUPS_DRAWN = 21
 """Groups in a chart, those with most rows."""
 MAX_ROWS_LISTED = 200
 """Groups or periods in a table."""
-NO_VALUE = "(none)"
 
 Values = Mapping[str, Any]
 
@@ -69,7 +70,7 @@ def render_share_page(summary: Values, *, version: str, command: str | None = No
         "shares.html",
         f"Shares of labels: {summary['table']}",
         heading=shorten_label(f"Shares of labels in {summary['table']}", 200),
-        lead=_word_lead(summary),
+        lead=_format_lead(summary),
         notes=_list_notes(summary),
         facts=[(name, shorten_label(value, 240)) for name, value in facts if value is not None],
         sections=[
@@ -80,7 +81,7 @@ def render_share_page(summary: Values, *, version: str, command: str | None = No
     )
 
 
-def _word_lead(summary: Values) -> str:
+def _format_lead(summary: Values) -> str:
     shares = ", ".join(f"{format_percent(one['share'])} {shorten_label(label)}" for label, one in _list_labels(summary))
     return f"{format_quantity(summary['rows'], 'row')}: {shares}." if shares else "No row has a label."
 
@@ -150,7 +151,7 @@ def _build_group_figures(summary: Values) -> list[Figure]:
     figures = []
     for number, (label, total) in enumerate(_choose_labels(summary)):
         drawn = [
-            _make_group(f"{_name_group(one)} ({format_quantity(one['rows'], 'row')})", one["shares"][label])
+            _make_group(f"{format_group(one['group'])} ({format_quantity(one['rows'], 'row')})", one["shares"][label])
             for one in groups[:MAX_GROUPS_DRAWN]
         ]
         finding = f"The dashed line is the share of all rows, {format_percent(total['share'])}."
@@ -177,7 +178,7 @@ def _build_time_figures(summary: Values) -> list[Figure]:
         places = {name: place for place, name in enumerate(names)}
         lines = [
             (
-                _name_group(one),
+                format_group(one["group"]),
                 [(places[part["period"]], part["shares"][label]) for part in one["over"] if part["period"] in places],
             )
             for one in groups
@@ -242,18 +243,15 @@ def _make_group(name: str, one: Values, prefix: str = "") -> Group:
     )
 
 
-def _name_group(one: Values) -> str:
-    return " / ".join(NO_VALUE if value is None else str(value) for value in one["group"].values())
-
-
 def _build_table(parts: Sequence[Values], label: str, caption: str, what: str) -> Table:
     """The rows and the share of one label in each part."""
     rows = []
     for one in parts:
         share = one["shares"][label]
+        name = one["period"] or NO_VALUE if what == "period" else format_group(one["group"])
         rows.append(
             [
-                shorten_label(one["period"] or NO_VALUE if what == "period" else _name_group(one), 80),
+                shorten_label(name, 80),
                 format_count(one["rows"]),
                 format_count(one["no_text"]),
                 format_count(one["unsure"]),
@@ -269,7 +267,11 @@ def _build_table(parts: Sequence[Values], label: str, caption: str, what: str) -
 def _build_word_table(summary: Values) -> Table | None:
     """The words that mark the texts of each label, in all rows and in each group; None if there are none."""
     rows = [
-        [_name_group(one) if one.get("group") else "all rows", label, ", ".join(word["word"] for word in words)]
+        [
+            format_group(one["group"]) if one.get("group") else "all rows",
+            label,
+            ", ".join(word["word"] for word in words),
+        ]
         for one in (summary, *summary["by"])
         for label, words in one["words"].items()
     ]

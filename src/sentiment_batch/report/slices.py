@@ -59,7 +59,7 @@ def _build_figure(name: str, title: str, given: Any, evaluation: Mapping[str, An
     return Figure(
         name=name,
         title=title,
-        finding=_word_finding(slices, overall),
+        finding=_format_finding(slices, overall),
         picture=Picture(content=Markup(content), height=height, width=CHART_WIDTH),
         note=note.strip(),
         table=_build_table(listed, title),
@@ -77,7 +77,7 @@ def _to_group(one: Mapping[str, Any]) -> Group:
     )
 
 
-def _word_finding(slices: Sequence[Mapping[str, Any]], overall: float | None) -> str:
+def _format_finding(slices: Sequence[Mapping[str, Any]], overall: float | None) -> str:
     """A sentence that names the weakest of the slices that are worse than chance alone explains."""
     weak = []
     for one in slices:

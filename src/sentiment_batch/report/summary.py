@@ -61,11 +61,11 @@ def build_lead(evaluations: Sequence[Mapping[str, Any]], baseline: Mapping[str, 
     rest += f" (95 % interval {interval})." if interval else "."
     return Lead(
         accuracy=format_percent(found.get("accuracy")),
-        rest=rest + _word_floor(found, baseline.get(str(name))) + _word_verdict(baseline),
+        rest=rest + _format_floor(found, baseline.get(str(name))) + _format_verdict(baseline),
     )
 
 
-def word_left_out_rows(evaluations: Sequence[Mapping[str, Any]]) -> str:
+def format_left_out_rows(evaluations: Sequence[Mapping[str, Any]]) -> str:
     """A sentence about the rows that the first evaluation leaves out; empty if there are none."""
     found = (evaluations[0].get("evaluation") or {}) if evaluations else {}
     lost = found.get("left_out") or {}
@@ -94,10 +94,10 @@ def build_tiles(evaluation: Mapping[str, Any]) -> Tiles:
         for key, title, format_value in _FIGURES
         if to_number(found.get(key)) is not None
     ]
-    return Tiles(heading=word_heading(evaluation.get("name")), rows=format_count(found.get("rows")), tiles=tiles)
+    return Tiles(heading=format_heading(evaluation.get("name")), rows=format_count(found.get("rows")), tiles=tiles)
 
 
-def word_heading(name: Any) -> str:
+def format_heading(name: Any) -> str:
     """Which rows these are, as a heading: `Test rows`, `Rows of reviews.csv`."""
     heading = _name_rows(name, "rows")
     return heading[0].upper() + heading[1:]
@@ -110,7 +110,7 @@ def _name_rows(name: Any, rows: str) -> str:
     return f"{rows} of {shorten_label(name, 60)}"
 
 
-def _word_floor(found: Mapping[str, Any], bag_of_words: Mapping[str, Any] | None) -> str:
+def _format_floor(found: Mapping[str, Any], bag_of_words: Mapping[str, Any] | None) -> str:
     """The accuracy of always predicting the most frequent label, and the accuracy of a bag of words."""
     classes = [(to_number(one.get("rows")) or 0.0, one.get("label")) for one in found.get("classes") or []]
     total = sum(rows for rows, _ in classes)
@@ -123,7 +123,7 @@ def _word_floor(found: Mapping[str, Any], bag_of_words: Mapping[str, Any] | None
     return f"{floor}, and a bag of words {format_percent(bag_of_words['accuracy'])}."
 
 
-def _word_verdict(baseline: Mapping[str, Any]) -> str:
+def _format_verdict(baseline: Mapping[str, Any]) -> str:
     """The verdict on a model that is not clearly better than its floor; empty if it is."""
     verdict = str(baseline.get("verdict") or "")
     return f" {verdict[0].upper()}{verdict[1:]}." if verdict else ""

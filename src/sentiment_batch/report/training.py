@@ -42,13 +42,15 @@ def build_training_figures(history: Validations, *, folds: bool = False) -> list
     accuracies = (("accuracy", "accuracy on the validation rows"), ("macro_f1", "macro F1"))
     marked = None if folds else best  # no fold is published
     figures = (
-        _build_figure("training-loss", "Loss by step", _word_loss(done, best, folds), done, marked, losses),
-        _build_figure("training-accuracy", "Accuracy by step", _word_accuracy(done, marked), done, marked, accuracies),
+        _build_figure("training-loss", "Loss by step", _format_loss(done, best, folds), done, marked, losses),
+        _build_figure(
+            "training-accuracy", "Accuracy by step", _format_accuracy(done, marked), done, marked, accuracies
+        ),
     )
     return [figure for figure in figures if figure]
 
 
-def word_self_training(found: Mapping[str, Any]) -> str:
+def format_self_training(found: Mapping[str, Any]) -> str:
     """The gain from unlabelled texts or an ensemble, see `SelfTraining.to_json`; empty if the run had neither."""
     verdict = str(found.get("verdict") or "")
     if not verdict:
@@ -107,7 +109,7 @@ def _draw_published(plane: Plane, best: Mapping[str, Any], points: Sequence[tupl
     return rings + plane.draw_mark(step, f"published: {format_count(step)}")
 
 
-def _word_loss(done: Validations, best: Mapping[str, Any] | None, folds: bool) -> str:
+def _format_loss(done: Validations, best: Mapping[str, Any] | None, folds: bool) -> str:
     if best is None:
         return "No validation gave a loss that is a number."
     if folds:
@@ -137,7 +139,7 @@ def _is_calibrated(done: Validations) -> bool:
     return any(to_number(entry.get("calibrated_loss")) is not None for entry in done)
 
 
-def _word_accuracy(done: Validations, best: Mapping[str, Any] | None) -> str:
+def _format_accuracy(done: Validations, best: Mapping[str, Any] | None) -> str:
     entry = done[-1] if best is None else best
     when = "at the end" if best is None else "in the published state"
     return (

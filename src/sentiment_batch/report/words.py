@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.display import one_line, shortened
+from sentiment_batch.display import collapse_line, shortened
 from sentiment_batch.report.document import render, render_words
 from sentiment_batch.report.formatting import format_quantity
 
@@ -47,9 +47,9 @@ def render_explanation_page(
         "explanation.html",
         f"Which words weighed: {model}" if model else "Which words weighed",
         texts=format_quantity(len(explanations), "text"),
-        model=one_line(model or ""),
+        model=collapse_line(model or ""),
         date=datetime.now(UTC).date().isoformat(),
-        command=one_line(command or ""),
+        command=collapse_line(command or ""),
         articles=[_build_article(one, max_words) for one in explanations],
     )
 
@@ -60,7 +60,7 @@ def _build_article(explanation: Explanation, max_words: int) -> dict[str, Any] |
         return None
     sides = zip(("Speaks for it", "Against it"), explanation.strongest(max_words), strict=True)
     return {
-        "heading": f"{one_line(explanation.label)} {explanation.score:.4f}",
+        "heading": f"{collapse_line(explanation.label)} {explanation.score:.4f}",
         "text": mark_words([(word.text, word.weight) for word in explanation.words]),
         "sides": [(side, _list_words(words)) for side, words in sides if max_words],
     }

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sentiment_batch.data.scored_names import name_score_column
 from sentiment_batch.errors import UsageError, listed
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class AddedColumns:
     @property
     def names(self) -> list[str]:
         """The names of the added columns in their order."""
-        names = [self.prefix, f"{self.prefix}_score"]
+        names = [self.prefix, name_score_column(self.prefix)]
         return names + ([f"{self.prefix}_{label}" for label in self.labels] if self.probabilities else [])
 
     def check_names(self, taken: Sequence[str]) -> None:
@@ -108,6 +109,9 @@ class AddedColumns:
 
         Args:
             probabilities: (rows, labels), unrounded; NaN for a row without a text.
+
+        Returns:
+            The arrays in the order of `names`, each (rows,), null for a row without a text.
         """
         empty = np.isnan(probabilities).any(axis=1)
         best = np.where(empty, 0, np.nan_to_num(probabilities, nan=0.0).argmax(axis=1))
@@ -126,7 +130,7 @@ class AddedColumns:
         return pa.int8() if len(self.sentiments) < 128 else pa.int32()
 
     def _index_sentiments(self, best: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np.int64]:
-        """The place of each row's name in `sentiments`, (rows,).
+        """The index of each row's name in `sentiments`, (rows,).
 
         Unrounded probabilities decide, so that no label depends on the number of decimals.
         """

@@ -33,26 +33,32 @@ _STORED_COUNTS = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Annotation:
-    """One open input, and the model for it."""
+class TableAnnotator:
+    """Annotates one open input with one model."""
 
     job: ScoreJob
+    """What the user asked for: the columns to keep, what happens to bad rows, and so on."""
     reader: Reader
+    """The open input."""
     text_columns: tuple[str, ...]
+    """The columns of the text."""
     part_rows: int
+    """Rows of a part of the output; the last part may have fewer."""
     scorer: Scorer
+    """The model."""
     bad_rows: BadRows
+    """Collects the bad rows until the part that holds them ends."""
 
     @property
     def schema(self) -> pa.Schema:
         """The schema of the output: the chosen columns of the input, then the added ones, with the input's metadata."""
         schema = self.reader.schema
-        inputs = [schema.field(place) for place in self.chosen_places]
+        inputs = [schema.field(index) for index in self.column_indices]
         return pa.schema([*inputs, *self.scorer.added.fields()], metadata=schema.metadata)
 
     @property
-    def chosen_places(self) -> list[int]:
-        """The places of the chosen columns in the input; an input may repeat a name, so names are not enough."""
+    def column_indices(self) -> list[int]:
+        """The indices of the chosen columns in the input; an input may repeat a name, so names are not enough."""
         schema = self.reader.schema
         return [schema.get_field_index(name) for name in self.job.keep] or list(range(len(schema)))
 
@@ -87,7 +93,7 @@ class Annotation:
             SentimentBatchError: a row cannot be read or scored, or the target cannot be written.
         """
         marks = self.job.on_bad_row == "mark"
-        writer = PartWriter(annotation=self, target=target, first=first, on_known_rows=on_rows or (lambda rows: None))
+        writer = PartWriter(annotator=self, target=target, first=first, on_known_rows=on_rows or (lambda rows: None))
         rules = BlockRules(
             start=start, part_rows=self.part_rows, known=known, on_bad_row=self.bad_rows.add if marks else None
         )
@@ -140,8 +146,10 @@ class Tally:
 class PartWriter:
     """Writes scored blocks to a target, and ends a part whenever it is full."""
 
-    annotation: Annotation
+    annotator: TableAnnotator
+    """The input and the model."""
     target: PartTarget
+    """Takes the rows and the parts."""
     first: int
     """The number of the first row of the current part."""
     on_known_rows: Callable[[int], object]
@@ -149,14 +157,17 @@ class PartWriter:
     written: int = 0
     """Rows that were written."""
     _schema: pa.Schema = field(init=False)
-    _places: Sequence[int] = field(init=False)
+    _indices: Sequence[int] = field(init=False)
+    """The indices of the chosen columns in the input."""
     _added: AddedColumns = field(init=False)
     _scores: list[Floats] = field(default_factory=list, init=False)
+    """(rows, labels) the probabilities of each block of the current part."""
     _tally: Tally = field(default_factory=Tally, init=False)
+    """What was counted in the current part."""
 
     def __post_init__(self) -> None:
-        self._schema, self._places = self.annotation.schema, self.annotation.chosen_places
-        self._added = self.annotation.scorer.added
+        self._schema, self._indices = self.annotator.schema, self.annotator.column_indices
+        self._added = self.annotator.scorer.added
 
     def write(self, scored: ScoredBlock) -> None:
         """Write the rows of a block, and end the part if it is full.
@@ -169,7 +180,7 @@ class PartWriter:
             self._mark_or_fail(failure, block)
         for batch, probabilities in scored.batches():
             added = self._added.arrays(probabilities)
-            chosen = [batch.column(place) for place in self._places]
+            chosen = [batch.column(index) for index in self._indices]
             self.target.write(pa.RecordBatch.from_arrays([*chosen, *added], schema=self._schema))
             if block.known is None:
                 self._tally.add_labels(added[0])
@@ -179,7 +190,7 @@ class PartWriter:
             return
         self._scores.append(scored.probabilities)
         self._tally.counts.add(scored.counts)
-        if sum(map(len, self._scores)) == self.annotation.part_rows:
+        if sum(map(len, self._scores)) == self.annotator.part_rows:
             self._end_part()
 
     def finish(self, *, empty: bool) -> None:
@@ -190,7 +201,7 @@ class PartWriter:
     def _end_part(self) -> None:
         scores = np.concatenate(self._scores) if self._scores else np.empty((0, len(self._added.labels)), np.float32)
         # Bad rows before the part are read again by a resumed run; they are in the parts of the earlier run already.
-        taken = self.annotation.bad_rows.take(self.first + len(scores))
+        taken = self.annotator.bad_rows.take(self.first + len(scores))
         problems = [problem for problem in taken if problem.row >= self.first]
         self.first += len(scores)
         self._tally.bad = len(problems)
@@ -199,11 +210,11 @@ class PartWriter:
 
     def _mark_or_fail(self, failure: Failure, block: RowBlock) -> None:
         row = block.start + failure.row
-        if self.annotation.job.on_bad_row != "mark":
-            raise failure.error(row, ', or keep such rows without a score with `on_bad_row="mark"`')
+        if self.annotator.job.on_bad_row != "mark":
+            raise failure.make_error(row, ', or keep such rows without a score with `on_bad_row="mark"`')
         text = pa.chunked_array(block.texts, pa.large_string())[failure.row].as_py()
         problem = Problem(row=row, where=f"row {row:,}", reason=failure.reason, original=(text or "").encode())
-        self.annotation.bad_rows.add(problem)
+        self.annotator.bad_rows.add(problem)
 
 
 def read_rows(reader: Reader, start: int, bad_rows: BadRows) -> Iterator[pa.RecordBatch]:

@@ -8,7 +8,7 @@ from sentiment_batch.data import formats
 from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.files.filesystems import is_same_file, local_path
 from sentiment_batch.locations import make_absolute
-from sentiment_batch.scoring.output.journal import name_leftovers
+from sentiment_batch.scoring.output.journal import get_leftovers_folder
 from sentiment_batch.scoring.output.part_files import MANIFEST
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def check_destination(job: ScoreJob, paths: OutputPaths) -> None:
     """
     paths.check()
     work = paths.work_folder
-    may_be_published = work is not None and ((work / MANIFEST).exists() or name_leftovers(work).exists())
+    may_be_published = work is not None and ((work / MANIFEST).exists() or get_leftovers_folder(work).exists())
     if not may_be_published:
         refuse_existing(job, paths)
     if job.on_bad_row == "mark" and paths.problems is None:

@@ -16,7 +16,7 @@ import torch
 from sentiment_batch.data import formats
 from sentiment_batch.data.readers.input_state import drop_machine_bound
 from sentiment_batch.errors import InputError, UsageError
-from sentiment_batch.scoring.annotate import Annotation
+from sentiment_batch.scoring.annotate import TableAnnotator
 from sentiment_batch.scoring.backends.row_blocks import RowBlock
 from sentiment_batch.scoring.backends.tasks import BlockResult, BlockTask, PartAttempt, PartTask, Task, TaskResult
 from sentiment_batch.scoring.output import fingerprint
@@ -95,7 +95,7 @@ class Worker:
         plan, scorer = task.plan, self._scorer
         source = self._open_input(plan)
         source.bad_rows = BadRows()
-        annotation = Annotation(
+        annotator = TableAnnotator(
             job=plan.job,
             reader=source.reader,
             text_columns=plan.text_columns,
@@ -103,12 +103,12 @@ class Worker:
             scorer=scorer,
             bad_rows=source.bad_rows,
         )
-        _refuse_changes(fingerprint.list_changes(plan.scoring, fingerprint.describe_scoring(scorer, annotation.schema)))
+        _refuse_changes(fingerprint.list_changes(plan.scoring, fingerprint.describe_scoring(scorer, annotator.schema)))
         before = dataclasses.replace(scorer.counts)
         with _open_folder(plan) as folder:
-            attempt = _AttemptTarget(plan, task.index, annotation.schema, folder)
+            attempt = _AttemptTarget(plan, task.index, annotator.schema, folder)
             try:
-                annotation.write(
+                annotator.write(
                     attempt,
                     start=task.start,
                     first=task.start,
@@ -166,7 +166,7 @@ class _Input:
         Raises:
             InputError: it is another one.
         """
-        found = fingerprint.describe_input(self.reader, self._job.source, self._job.input_format)
+        found = fingerprint.read_input_state(self.reader, self._job.source, self._job.input_format)
         if drop_machine_bound(found) != drop_machine_bound(identity):
             raise InputError(
                 f"{self._job.source} is not the same on {socket.gethostname()} as where the run began, or was changed "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sentiment_batch.errors import UsageError, listed
 from sentiment_batch.records import ReadOptions, WriteOptions
-from sentiment_batch.settings import ON_BAD_ROW, ScoreSettings
+from sentiment_batch.settings import ON_BAD_ROW, ScoreSettings, check_at_least
 
 if TYPE_CHECKING:
     from sentiment_batch.gates.conditions import Gate
@@ -58,10 +58,7 @@ class ScoreJob:
     """Conditions on the figures of the run. A gate that cannot be computed is refused before anything is scored."""
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 0:
-            raise UsageError(f"`limit` is {self.limit}; it must be at least 0.")
-        if self.part_rows is not None and self.part_rows < 1:
-            raise UsageError(f"`part_rows` is {self.part_rows}; it must be at least 1.")
+        check_at_least(self, limit=0, part_rows=1)
         if self.on_bad_row not in ON_BAD_ROW:
             raise UsageError(f"`on_bad_row` is {self.on_bad_row!r}; it must be one of {listed(ON_BAD_ROW)}.")
 

@@ -40,7 +40,7 @@ class TextCheck:
         )
 
     def __str__(self) -> str:
-        # With few of them, the texts are unlike as a whole.
+        # If few single texts are unlike, the table as a whole is.
         share = f"{format_percent(self.unlike, 0)} of " if (self.unlike or 0) >= MIN_UNLIKE_SHARE else ""
         reasons = ", ".join(self.unlike_reasons)
         unlike = f"{share}the texts look unlike those the model was trained on ({reasons})"

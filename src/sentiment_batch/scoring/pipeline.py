@@ -25,7 +25,7 @@ from sentiment_batch.model.device import choose_device, prefers_int8
 from sentiment_batch.model.forward.int8_labels import Int8LabelError
 from sentiment_batch.progress import end_estimate, show_progress, update_estimated
 from sentiment_batch.report.formatting import format_quantity
-from sentiment_batch.scoring.annotate import Annotation, Tally
+from sentiment_batch.scoring.annotate import TableAnnotator, Tally
 from sentiment_batch.scoring.backends.base import MUST_COMPILE
 from sentiment_batch.scoring.default_model import choose_model, locate_model
 from sentiment_batch.scoring.destination import check_destination, choose_output_format, refuse_existing, refuse_loss
@@ -64,7 +64,7 @@ class _Run:
     job: ScoreJob
     paths: OutputPaths
     output_format: Format
-    annotation: Annotation
+    annotator: TableAnnotator
     input: InputDescription
     """How the input is read."""
     identity: Any
@@ -151,7 +151,7 @@ def _prepare(
     locations = getattr(reader, "locations", [job.source])
     check_neighbours(paths, locations)
     refuse_loss(job, paths, locations)
-    identity = fingerprint.describe_input(reader, job.source, job.input_format)
+    identity = fingerprint.read_input_state(reader, job.source, job.input_format)
     for name in job.keep:
         check_column(reader.schema, name, "columns", whole=True)
     text = choose_text_columns(reader, job.text_columns, lambda: load().trained_columns)
@@ -162,14 +162,14 @@ def _prepare(
     scorer.added.check_names(job.keep or reader.schema.names)
     refuse_unknown_score_figures(job.gates, scorer, reuses=job.reuse is not None)
     part_rows = job.choose_part_rows(scorer.device.value)
-    annotation = Annotation(
+    annotator = TableAnnotator(
         job=job, reader=reader, text_columns=text.names, part_rows=part_rows, scorer=scorer, bad_rows=bad_rows
     )
     return _Run(
         job=job,
         paths=paths,
         output_format=output_format,
-        annotation=annotation,
+        annotator=annotator,
         input=description,
         identity=identity,
         expected_rows=job.count_rows(reader.num_rows),
@@ -186,13 +186,13 @@ def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, s
         logger.warning("%s", texts)
     return summarize_run(
         run.job,
-        run.annotation.scorer,
+        run.annotator.scorer,
         run.input,
         texts,
         rows=journal.rows,
         rows_resumed=rows_resumed,
         tally=Tally.sum_up(part.counts for part in journal.parts),
-        counts=run.annotation.scorer.counts.subtract(run.counts_before),
+        counts=run.annotator.scorer.counts.subtract(run.counts_before),
         problems=run.paths.problems,
         seconds=ended - started,
         seconds_loaded=ended - run.loaded,
@@ -201,7 +201,7 @@ def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, s
 
 def _judge_texts(run: _Run, journal: Journal | MemoryJournal) -> TextCheck:
     """Judge the texts of all finished parts, with those of earlier runs."""
-    scorer, tally = run.annotation.scorer, Tally.sum_up(part.counts for part in journal.parts)
+    scorer, tally = run.annotator.scorer, Tally.sum_up(part.counts for part in journal.parts)
     return judge_texts(scorer.description.meta, scorer.settings, tally.counts)
 
 
@@ -210,7 +210,7 @@ def _describe(run: _Run) -> dict[str, Any]:
     name, is_folder = run.output_format.name, run.paths.is_folder
     previous = None if run.previous is None else run.previous.digest
     return fingerprint.describe_job(
-        run.annotation, identity=run.identity, output_format=name, is_folder=is_folder, previous=previous
+        run.annotator, identity=run.identity, output_format=name, is_folder=is_folder, previous=previous
     )
 
 
@@ -219,7 +219,7 @@ def _score_resumably(run: _Run, journal: Journal, *, restart: bool) -> int:
     if restart:
         refuse_existing(run.job, run.paths)
     description = _describe(run)
-    plan = plan_parts(run.annotation, run.paths, run.output_format, run.identity, journal, run.expected_rows)
+    plan = plan_parts(run.annotator, run.paths, run.output_format, run.identity, journal, run.expected_rows)
     if run.identity is None:
         source = without_password(run.job.source)
         logger.info("this run cannot be resumed, because nothing shows whether %s stays the same", source)
@@ -232,8 +232,8 @@ def _score_resumably(run: _Run, journal: Journal, *, restart: bool) -> int:
         logger.info("resuming after %s rows that an earlier run did", f"{rows_resumed:,}")
     if plan is not None:
         expected = _count_rows_to_compile(journal, plan.expected_rows)
-        score_parts_on_workers(dataclasses.replace(plan, expected_rows=expected), run.annotation, journal)
-    with open_target(run.paths, run.annotation.schema, run.output_format, run.job.write, journal) as target:
+        score_parts_on_workers(dataclasses.replace(plan, expected_rows=expected), run.annotator, journal)
+    with open_target(run.paths, run.annotator.schema, run.output_format, run.job.write, journal) as target:
         _write_rows(run, journal, target)
         _check_input_unchanged(run)
         manifest.publish(run.paths, journal, target, description | _describe_result(run, journal))
@@ -242,7 +242,7 @@ def _score_resumably(run: _Run, journal: Journal, *, restart: bool) -> int:
 
 def _describe_result(run: _Run, journal: Journal) -> dict[str, Any]:
     """What the manifest holds in addition to the description of the job: the rows, the model, and what was counted."""
-    scorer = run.annotation.scorer
+    scorer = run.annotator.scorer
     values = {
         "rows": journal.rows,
         "source": without_password(make_absolute(run.job.source)),
@@ -259,7 +259,7 @@ def _score_at_once(run: _Run, journal: MemoryJournal) -> int:
     """Write an output that cannot be resumed, such as standard output; returns 0, because no earlier run did rows."""
     shown = "standard output" if run.job.destination == "-" else without_password(run.job.destination)
     logger.info("this run cannot be resumed, because %s cannot be written twice", shown)
-    with open_target(run.paths, run.annotation.schema, run.output_format, run.job.write, journal) as target:
+    with open_target(run.paths, run.annotator.schema, run.output_format, run.job.write, journal) as target:
         _write_rows(run, journal, target)
         _check_input_unchanged(run)
         target.finish()
@@ -277,17 +277,17 @@ def _write_rows(run: _Run, journal: Journal | MemoryJournal, target: Target) -> 
     job, expected = run.job, run.expected_rows
     total = job.limit if expected is None else expected
     with (
-        take_over(run.previous, run.annotation, journal.scratch) as annotation,
+        take_over(run.previous, run.annotator, journal.scratch) as annotator,
         show_progress(total, done=target.start, quiet=job.quiet) as bar,
     ):
-        written = annotation.write(
+        written = annotator.write(
             target,
             start=target.start,
             first=journal.rows,
             stop=job.limit,
             known=journal.find_scores,
             empty=not journal.parts,
-            on_rows=bar.update if total is not None else update_estimated(bar, run.annotation.reader),
+            on_rows=bar.update if total is not None else update_estimated(bar, run.annotator.reader),
             expected_rows=_count_rows_to_compile(journal, expected),
         )
         if total is None:
@@ -311,7 +311,7 @@ def _count_rows_to_compile(journal: Journal | MemoryJournal, expected: int | Non
 
 def _check_input_unchanged(run: _Run) -> None:
     job = run.job
-    if fingerprint.describe_input(run.annotation.reader, job.source, job.input_format) != run.identity:
+    if fingerprint.read_input_state(run.annotator.reader, job.source, job.input_format) != run.identity:
         cure = "Score it again when nobody writes to it."
         raise InputError(f"{job.source} was changed while it was read; nothing was published. {cure}")
 

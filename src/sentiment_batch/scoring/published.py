@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment_batch.data import formats
 from sentiment_batch.data.input_description import InputDescription
-from sentiment_batch.errors import OutputError
+from sentiment_batch.errors import InputError, OutputError, UsageError
+from sentiment_batch.files.filesystems import is_read_once
 from sentiment_batch.locations import make_absolute, split_url, without_password
 from sentiment_batch.scoring.annotate import Tally
 from sentiment_batch.scoring.backends.row_blocks import Counts
@@ -44,14 +47,30 @@ class Published:
     tally: Tally
 
     def replaces_input(self, job: ScoreJob) -> bool:
-        """True if it has replaced a part of the input of a job, so that its input cannot be read any more."""
+        """True if it has replaced a part of the input of a job, or is read with it, so that the input has changed."""
         if self.manifest["source"] != without_password(make_absolute(job.source)):
             return False
         if self.paths.path is None:
             return self.paths.beside is None and _may_change_input(job)
         state = self.manifest["input_state"]
-        files = [str(file.get("path")) for file in state if isinstance(file, dict)] if isinstance(state, list) else []
-        return any(self.paths.path in (Path(file), *Path(file).parents) for file in files)
+        return any(map(self._holds, _list_files(state))) or self._joined_input(job, state)
+
+    def _joined_input(self, job: ScoreJob, state: object) -> bool:
+        """True if the files that a job would read now are those of the run, in `state`, and the output."""
+        if not _list_files(state) or is_read_once(job.source):
+            return False
+        try:
+            with closing(formats.open_reader(job.source, format=job.input_format, options=job.read)) as reader:
+                now = _list_files(fingerprint.read_input_state(reader, job.source, job.input_format))
+        except (InputError, UsageError):
+            return False
+        others = [file for file in now if not self._holds(file)]
+        return len(others) < len(now) and others == state
+
+    def _holds(self, file: dict[str, Any]) -> bool:
+        """True if a file of an input is the output or lies in it."""
+        path = Path(str(file.get("path")))
+        return self.paths.path in (path, *path.parents)
 
     def check_same_command(self, job: ScoreJob, output_format: Format, scorer: Scorer) -> None:
         """Make sure that a job is that of the run, as far as this shows without the input that it has replaced.
@@ -65,11 +84,11 @@ class Published:
         refuse_changes(job.destination, changes)
 
     def refuse_another_command(self, job: ScoreJob, output_format: Format) -> None:
-        """Refuse the output of another command, before anything of its run is forgotten.
+        """Refuse to replace the output of another command while its run can still be resumed.
 
         Raises:
-            OutputError: the output exists. If several runs may add rows to it, the user decides whether the other run
-                is forgotten, because its command would add its rows a second time then.
+            OutputError: the output exists. If several runs may add rows to it, the user must confirm with
+                `restart=True`, because the other command would add its rows again.
         """
         if output_format.has_run_id is None:
             raise OutputError.exists(job.destination)
@@ -133,6 +152,11 @@ def find_published(paths: OutputPaths, journal: Journal | MemoryJournal, format:
         )
     except (KeyError, TypeError, ValueError, AttributeError):  # an older version stored less
         return None
+
+
+def _list_files(state: object) -> list[dict[str, Any]]:
+    """The states of the files of an input; none if it is no list of files."""
+    return [file for file in state if isinstance(file, dict)] if isinstance(state, list) else []
 
 
 def _may_change_input(job: ScoreJob) -> bool:

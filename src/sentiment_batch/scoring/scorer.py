@@ -169,7 +169,7 @@ class Scorer:
         """
         for scored in self.score_blocks(split_into_row_blocks(batches, text_columns), on_rows, expected_rows):
             for failure in scored.failures:
-                raise failure.error(scored.block.start + failure.row)
+                raise failure.make_error(scored.block.start + failure.row)
             yield from scored.batches()
 
     def score_blocks(

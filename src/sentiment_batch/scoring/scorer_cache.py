@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from sentiment_batch.settings import ScoreSettings
 
 _cached: dict[tuple[Any, ...], Scorer] = {}
-"""At most one scorer, by its model, the state of the model's folder, and the settings. A second model would take its
-memory beside the first."""
+"""At most one scorer, by its model, the state of the model's folder, and the settings. Two models would
+need memory twice."""
 _lock = threading.Lock()
 """Held during a look-up, so that two threads get the same scorer."""
 

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.display import unbroken
+from sentiment_batch.display import escape_line
 from sentiment_batch.locations import without_password
 from sentiment_batch.report.formatting import format_percent, format_quantity
 
@@ -24,6 +24,7 @@ class Summary:
     """The figures of a scoring run. `str` gives them as text."""
 
     output: str
+    """The output, without a password."""
     rows: int
     """Rows of the output, including those of earlier runs."""
     rows_resumed: int
@@ -53,10 +54,15 @@ class Summary:
     tokens_per_second: float
     """Tokens of those rows per second."""
     model: str
+    """The folder or Hub id of the model."""
     device: str
+    """The device that scored, such as `cuda`."""
     device_reason: str
+    """Why this device was used."""
     dtype: str
+    """The dtype of the computation."""
     dtype_reason: str
+    """Why this dtype was used."""
     batching: str
     """How texts were put into batches, in words."""
     batch_tokens: int
@@ -66,7 +72,9 @@ class Summary:
     max_length: int
     """Tokens per text."""
     long_text: str
+    """What was read of a text of more tokens, one of `LONG_TEXT`."""
     text_columns: tuple[str, ...]
+    """The columns of the text."""
     input: InputDescription
     """How the input was read."""
     unlike: float | None
@@ -81,7 +89,7 @@ class Summary:
         return add_old_key(dataclasses.asdict(self)) | {"input": self.input.to_json()}
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{count:,} {unbroken(label)}" for label, count in self.labels.items())
+        counts = ", ".join(f"{count:,} {escape_line(label)}" for label, count in self.labels.items())
         resumed = f"; {self.rows_resumed:,} of them were done by an earlier run" if self.rows_resumed else ""
         resumed += f"; {self.rows_reused:,} took over the scores of an earlier output" if self.rows_reused else ""
         expected = ""
@@ -89,7 +97,7 @@ class Summary:
             accuracy = format_percent(self.expected_accuracy, 0)
             expected = f"expected accuracy about {accuracy} (an estimate from calibrated probabilities)\n"
         twice = f"; {format_quantity(self.scored_twice, 'text')} scored again in float32" if self.scored_twice else ""
-        output, problems = unbroken(self.output), unbroken(str(self.problems))
+        output, problems = escape_line(self.output), escape_line(str(self.problems))
         bad = f"marked and listed in {problems}: {format_quantity(self.bad_rows, 'bad row')}\n" if self.bad_rows else ""
         return (
             f"{output}: {format_quantity(self.rows, 'row')} ({counts}; {self.null:,} without a text) in "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment_batch.model.folder_faults import read_object
-from sentiment_batch.settings import META
+from sentiment_batch.settings import META_FILE
 
 
 def read_trained_columns(model: str) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def read_model_meta(model: str) -> Mapping[str, Any] | None:
         from sentiment_batch.model import hub
 
         folder = hub.resolve_model(model)
-    return read_object(folder / META)
+    return read_object(folder / META_FILE)
 
 
 def _get_input(meta: Mapping[str, Any] | None) -> Mapping[str, Any]:

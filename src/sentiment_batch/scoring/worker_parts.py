@@ -16,7 +16,7 @@ from sentiment_batch.scoring.output.paths import OutputPaths, part_file_suffix
 
 if TYPE_CHECKING:
     from sentiment_batch.plugins.registry import Format
-    from sentiment_batch.scoring.annotate import Annotation
+    from sentiment_batch.scoring.annotate import TableAnnotator
     from sentiment_batch.scoring.backends.row_blocks import Counts
     from sentiment_batch.scoring.output.journal import Journal
 
@@ -27,7 +27,7 @@ MAX_PARTS_PER_SPLIT = 16
 
 
 def plan_parts(
-    annotation: Annotation,
+    annotator: TableAnnotator,
     paths: OutputPaths,
     output_format: Format,
     identity: Any,
@@ -35,13 +35,13 @@ def plan_parts(
     expected_rows: int | None,
 ) -> PartsPlan | None:
     """What workers need to read and score parts by themselves; None if this process reads the input."""
-    if not isinstance(annotation.scorer.backend, DistributedBackend) or identity is None:
+    if not isinstance(annotator.scorer.backend, DistributedBackend) or identity is None:
         return None
-    job, reader = annotation.job, annotation.reader
+    job, reader = annotator.job, annotator.reader
     if job.reuse is not None:
         logger.info("this process reads the input alone, because it holds the index of the texts to reuse")
         return None
-    max_rows = MAX_PARTS_PER_SPLIT * annotation.part_rows
+    max_rows = MAX_PARTS_PER_SPLIT * annotator.part_rows
     if fingerprint.read_reported_state(reader) is not None:  # each worker would see a database in another state
         logger.info("%s is read by this process alone, so that all rows are of one state", without_password(job.source))
         return None
@@ -52,10 +52,10 @@ def plan_parts(
     return PartsPlan(
         run=uuid.uuid4().hex,
         job=dataclasses.replace(job, source=make_absolute(job.source), read=read),
-        text_columns=annotation.text_columns,
-        part_rows=annotation.part_rows,
+        text_columns=annotator.text_columns,
+        part_rows=annotator.part_rows,
         identity=identity,
-        scoring=fingerprint.describe_scoring(annotation.scorer, annotation.schema),
+        scoring=fingerprint.describe_scoring(annotator.scorer, annotator.schema),
         expected_rows=expected_rows,
         file_format=output_format.name if paths.is_folder else None,
         file_suffix=part_file_suffix(paths.destination, output_format) if paths.is_folder else "",
@@ -63,15 +63,15 @@ def plan_parts(
     )
 
 
-def score_parts_on_workers(plan: PartsPlan, annotation: Annotation, journal: Journal) -> None:
+def score_parts_on_workers(plan: PartsPlan, annotator: TableAnnotator, journal: Journal) -> None:
     """Let the workers do all parts that the journal lacks; writing the output needs no model after that."""
-    backend, job = annotation.scorer.backend, annotation.job
+    backend, job = annotator.scorer.backend, annotator.job
     assert isinstance(backend, DistributedBackend)
-    rows = sum(split.num_rows or 0 for split in annotation.reader.splits())
+    rows = sum(split.num_rows or 0 for split in annotator.reader.splits())
     rows = rows if job.limit is None else min(rows, job.limit)
 
     def on_done(counts: Counts) -> None:
-        annotation.scorer.counts.add(counts)
+        annotator.scorer.counts.add(counts)
         bar.update(counts.rows)
 
     with show_progress(rows, done=journal.finished_rows, quiet=job.quiet) as bar:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sentiment_batch.data.columns import decode_dictionary, is_blank
-from sentiment_batch.data.texts import fingerprint_text
+from sentiment_batch.data.texts import hash_text
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
@@ -68,7 +68,7 @@ class CandidatePool:
     columns: Sequence[int]
     """The places of the columns to keep with the rows."""
     left_out: Collection[bytes] = frozenset()
-    """Fingerprints of texts that are never taken, see `fingerprint_text`."""
+    """Hashes of texts that are never taken, see `hash_text`."""
     rows_read: int = 0
     """Number of rows that were seen."""
     without_score: int = 0
@@ -116,7 +116,7 @@ class CandidatePool:
     def _make_row(self, texts: pa.LargeStringArray, scores: Scores, place: int, start: int) -> _Row | None:
         """The row at `place` of a batch; None if it has no text, or one that is left out."""
         text = texts[place].as_py()
-        if text is None or is_blank(text) or (digest := fingerprint_text(text)) in self.left_out:
+        if text is None or is_blank(text) or (digest := hash_text(text)) in self.left_out:
             return None
         return _Row(float(scores[place]), digest, start + place, text)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.records import ReadOptions, WriteOptions
-from sentiment_batch.settings import ScoreSettings, check_types
+from sentiment_batch.settings import ScoreSettings, check_at_least, check_types
 
 DEFAULT_ROWS = 200
 """Rows to select."""
@@ -57,10 +57,7 @@ class SelectJob:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("rows", "candidates"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"`{name}` is {value!r}; it must be a whole number of at least 1.")
+        check_at_least(self, rows=1, candidates=1)
         if self.candidates is not None and self.candidates < self.rows:
             raise UsageError(
                 f"`candidates` is {self.candidates}, but {self.rows} rows are chosen among them. Give a larger number."

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.display import unbroken
+from sentiment_batch.display import escape_line
 from sentiment_batch.report.formatting import format_quantity
 
 if TYPE_CHECKING:
@@ -61,12 +61,12 @@ class Selection:
         }
 
     def __str__(self) -> str:
-        place = "" if self.output is None else f"{unbroken(self.output)}: "
+        place = "" if self.output is None else f"{escape_line(self.output)}: "
         without = f" ({self.without_score:,} without a score)" if self.without_score else ""
         meanings = (value if value == label else f"{value} ({label})" for value, label in self.label_values.items())
         return (
             f"{place}{format_quantity(self.selected, 'row')} of {self.rows:,}{without}, chosen among the "
             f"{self.candidates:,} most uncertain ones\n"
-            f"Fill in its column {unbroken(self.label_column)}, such as with {unbroken(', '.join(meanings))}. "
+            f"Fill in its column {escape_line(self.label_column)}, such as with {escape_line(', '.join(meanings))}. "
             "Training leaves out rows without a label"
         )

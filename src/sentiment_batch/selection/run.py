@@ -21,7 +21,7 @@ from sentiment_batch.data.input_description import InputDescription, describe_re
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
-from sentiment_batch.data.texts import fingerprint_text
+from sentiment_batch.data.texts import hash_text
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.frames.base import SAMPLE_ROWS
 from sentiment_batch.frames.open_table import open_table
@@ -194,7 +194,7 @@ def _describe(table: _Table, columns: _Columns) -> InputDescription:
 
 
 def _read_labelled(job: SelectJob, text_columns: Sequence[str]) -> set[bytes]:
-    """The fingerprints of the texts of the labelled tables, see `fingerprint_text`."""
+    """The hashes of the texts of the labelled tables, see `hash_text`."""
     found: set[bytes] = set()
     for one in job.labelled:
         with open_table(one, read_options=job.read) as table:
@@ -207,7 +207,7 @@ def _read_labelled(job: SelectJob, text_columns: Sequence[str]) -> set[bytes]:
             start = 0
             for batch in stream_batches(reader):
                 texts = extract_texts(batch, names, start).to_pylist()
-                found.update(fingerprint_text(text) for text in texts if text is not None and not is_blank(text))
+                found.update(hash_text(text) for text in texts if text is not None and not is_blank(text))
                 start += batch.num_rows
         logger.info("labelled: %s, by its texts in %s", name, listed(names))
     return found

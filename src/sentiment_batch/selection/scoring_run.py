@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sentiment_batch.data.scored_names import find_added_columns, name_score_column
 from sentiment_batch.records import Choice
 from sentiment_batch.scoring.default_model import choose_model
 from sentiment_batch.scoring.output.written_output import find_manifest
@@ -45,7 +45,7 @@ class ScoringRun:
             label: the column of the labels.
             labels: the labels of the model, after which columns of probabilities are named.
         """
-        by_name = [label, f"{label}_score", *(f"{label}_{one}" for one in labels)]
+        by_name = [label, name_score_column(label), *(f"{label}_{one}" for one in labels)]
         wanted = set(self.added if label == self.prefix else by_name)
         return [name for name in names if name in wanted]
 
@@ -59,7 +59,7 @@ def read_scoring_run(location: str) -> ScoringRun:
     reading = manifest.get("input")
     texts = reading.get("text_columns") if isinstance(reading, Mapping) else None
     return ScoringRun(
-        added=_find_added(manifest.get("output_columns")),
+        added=find_added_columns(manifest.get("output_columns")),
         text_columns=tuple(map(str, texts)) if isinstance(texts, list) else (),
         model=_text_or_none(manifest.get("model_location")),
         digest=_text_or_none(manifest.get("model")),
@@ -68,13 +68,3 @@ def read_scoring_run(location: str) -> ScoringRun:
 
 def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _find_added(columns: Any) -> tuple[str, ...]:
-    """The names of the columns that scoring added: the last ones of `columns`, each a name and a type."""
-    if not isinstance(columns, list) or not columns:
-        return ()
-    names, types = zip(*(str(column).rpartition(": ")[::2] for column in columns), strict=True)
-    pairs = enumerate(itertools.pairwise(names))
-    places = [place for place, (name, score) in pairs if score == f"{name}_score" and "dictionary" in types[place]]
-    return names[places[-1] :] if places else ()

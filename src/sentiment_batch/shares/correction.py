@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 ASSUMPTION = "if texts of each true label are mistaken as often as in the rows that the model was measured on"
-DRAWS = 1_000
+INTERVAL_DRAWS = 1_000
 """Draws from which the intervals are computed."""
 MAX_CLASSES = 40
 """Classes of a model whose shares are corrected. More have too few labelled rows for each pair of labels."""
@@ -48,21 +48,22 @@ class ShareCorrector:
         counts = np.array(confusion, dtype=np.float64)
         generator = np.random.default_rng(SEED)
         rates = counts / counts.sum(axis=1, keepdims=True)
-        drawn = np.stack([generator.dirichlet(row + PRIOR, DRAWS) for row in counts], axis=1)
+        drawn = np.stack([generator.dirichlet(row + PRIOR, INTERVAL_DRAWS) for row in counts], axis=1)
+        # (K, K), and (draws, K, K)
         self._inverse = np.linalg.pinv(rates.T, rcond=MIN_PIVOT)
         self._drawn_inverses = np.linalg.pinv(np.swapaxes(drawn, 1, 2), rcond=MIN_PIVOT)
 
     def correct(self, rows: Floats) -> tuple[Floats, Floats]:
         """The corrected shares (K,), and their 95 % intervals (K, 2).
 
-        The intervals hold the chance in the labelled rows and in the rows of the table.
+        The intervals cover the randomness of the labelled rows and of the rows of the table.
 
         Args:
             rows: (K,) the rows with each label; at least one in all.
         """
         generator = np.random.default_rng(SEED + 1)  # the same rows have the same interval in every group
         shares = _to_shares(self._inverse @ (rows / rows.sum()))
-        drawn = generator.dirichlet(rows + PRIOR, DRAWS)
+        drawn = generator.dirichlet(rows + PRIOR, INTERVAL_DRAWS)
         corrected = _to_shares(np.einsum("dij,dj->di", self._drawn_inverses, drawn))
         low, high = np.percentile(corrected, TAIL_PERCENTILES, axis=0)
         return shares, np.stack([np.minimum(low, shares), np.maximum(high, shares)], axis=1)

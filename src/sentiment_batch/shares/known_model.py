@@ -49,7 +49,7 @@ def read_known_model(location: str | None, model: str | None) -> KnownModel | No
         model: a model folder or Hub id that the user named; its errors count more than those in the manifest.
 
     Raises:
-        ModelError: the named model cannot be found, or was not trained by this program.
+        ModelError: the named model cannot be found.
     """
     stored = None if location is None else _read_stored(location)
     if model is None:

@@ -1,6 +1,6 @@
 """Turns the dates of a column into the names of periods, such as `2026-04`.
 
-How the dates of a text column are written is found from the first rows, and asked for if it is ambiguous.
+The date format of a text column is detected from the first rows; if it is ambiguous, the user is asked.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from sentiment_batch.data.columns import decode_dictionary, drop_blanks, extract
 from sentiment_batch.data.readers.utf8_repair import repair_utf8
 from sentiment_batch.errors import InputError, UsageError, listed, reason
 
-PERIODS = ("day", "week", "month", "quarter", "year")
-"""The periods; a week begins on Monday."""
 FIRST_YEAR = 1000
 """The first year that is a date. `%Y` would also read 26 as a year."""
 _YEARS_1_TO_9999 = (-62_135_596_800, 253_402_300_800)
@@ -31,7 +29,8 @@ FORMATS = [*(day + time for day in _DAYS for time in _TIMES), "%a %b %d %H:%M:%S
 _RARE = ("%m.%d.", "%y/%m/")
 """Beginnings of forms that are written so rarely that any other form that fits comes before them."""
 _MAX_YEARS = 25
-"""Number of years over which the dates of a column may spread in a likely form. Days read as years spread over 30."""
+"""Number of years over which the dates of a column may spread in a likely form. If days are read as years, they spread
+over some 30 years."""
 EPOCH = "%s"
 """The form of a number of seconds since 1970 in UTC. It is read if the user names it, and never found."""
 _FIRST_MILLISECONDS = 10**11
@@ -139,12 +138,10 @@ def find_period_column(
         zone = getattr(kind, "tz", None)
         in_zone = as_written if zone is None else f"in the time zone {zone}"
         return PeriodColumn(column=column, every=every, written=None, zone=in_zone, assumed=False)
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if not holds_text(kind) and not pa.types.is_null(kind) and not (is_number and date_format == EPOCH):
-        seconds = f'read seconds since 1970 with `date_format="{EPOCH}"`, ' if is_number else ""
+    if not holds_text(kind) and not pa.types.is_null(kind):
         raise InputError(
-            f"column {column!r} holds {kind}, not dates. Convert it to dates such as 2026-04-03 first, {seconds}name "
-            "another column with `over`, or take its values as they are with `by`."
+            f"column {column!r} holds {kind}, not dates. Convert it to dates such as 2026-04-03 first, name another "
+            "column with `over`, or take its values as they are with `by`."
         )
     if date_format is not None:
         _check_format(date_format, every)
@@ -177,7 +174,7 @@ def _find_form(column: str, values: pa.Array, every: str) -> str:
     fitting = _drop_unlikely(known, [form for form in forms if not _parse(known, form).null_count])
     example = known[0].as_py()
     if not fitting:
-        raise _no_form(column, known, every)
+        raise _make_date_format_error(column, known, every)
     if len(fitting) == 1 or fitting[0] in _ISO:
         return fitting[0]
     raise InputError(
@@ -197,7 +194,7 @@ def _drop_unlikely(known: pa.Array, fitting: list[str]) -> list[str]:
     return [form for form in likely if not form.startswith(_RARE)] or likely
 
 
-def _no_form(column: str, known: pa.Array, every: str) -> InputError:
+def _make_date_format_error(column: str, known: pa.Array, every: str) -> InputError:
     """The error for values that no one form fits, with a value that shows why."""
     coarse = [form for form in _COARSE_FORMATS["year"] if not _parse(known, form).null_count]
     if coarse:
@@ -231,7 +228,7 @@ def _may_be_epoch(known: pa.Array) -> bool:
 
 
 def _read_dates(batch: pa.RecordBatch, column: str, start: int) -> pa.Array:
-    """The values of the column: (n,); `start` is the number of the first row.
+    """The dates and times of the column, or the texts and numbers as texts: (n,); `start` is the first row's number.
 
     Raises:
         InputError: a text is not UTF-8.
@@ -240,8 +237,8 @@ def _read_dates(batch: pa.RecordBatch, column: str, start: int) -> pa.Array:
     if is_json:
         return pa.array([None if one is None else str(one) for one in extract_values(batch, column)], pa.large_string())
     values = decode_dictionary(values)
-    if pa.types.is_floating(values.type):
-        return pc.if_else(pc.is_nan(values), None, values)
+    if any(holds(values.type) for holds in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)):
+        return _write_numbers(values)
     if not holds_text(values.type):
         return values
     texts, bad = repair_utf8(values.cast(pa.large_binary()).view(pa.large_string()))
@@ -251,6 +248,16 @@ def _read_dates(batch: pa.RecordBatch, column: str, start: int) -> pa.Array:
             "Repair the row, or name another column with `over`."
         )
     return texts
+
+
+def _write_numbers(values: pa.Array) -> pa.Array:
+    """Numbers (n,) as texts, so that years and days such as 20260403 are read as in a CSV; null for NaN."""
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), None, values.cast(pa.float64()))
+        is_whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), _MAX_EPOCH))
+        whole = pc.if_else(is_whole, values, None).cast(pa.int64()).cast(pa.large_string())
+        return pc.coalesce(whole, values.cast(pa.large_string()))
+    return values.cast(pa.large_string())
 
 
 def _parse(values: pa.Array, form: str) -> pa.Array:
@@ -270,10 +277,9 @@ def _parse(values: pa.Array, form: str) -> pa.Array:
 
 
 def _parse_epoch(values: pa.Array) -> pa.Array:
-    """The times that texts or numbers (n,) of seconds or milliseconds since 1970 name; null where there is none."""
-    if holds_text(values.type):
-        values = pc.if_else(pc.match_substring_regex(values, r"^-?\d{1,15}(\.\d+)?$"), values, None)
-    numbers = values.cast(pa.float64(), safe=False)  # holds whole numbers below `_MAX_EPOCH` exactly
+    """The times that texts (n,) of seconds or milliseconds since 1970 name; null where there is none."""
+    values = pc.if_else(pc.match_substring_regex(values, r"^-?\d{1,15}(\.\d+)?$"), values, None)
+    numbers = values.cast(pa.float64())  # holds whole numbers below `_MAX_EPOCH` exactly
     whole = pc.floor(pc.if_else(pc.less(pc.abs(numbers), _MAX_EPOCH), numbers, None)).cast(pa.int64())
     is_seconds = pc.less(pc.abs(whole), _FIRST_MILLISECONDS)
     return pc.if_else(is_seconds, pc.multiply(whole, 1000), whole).view(pa.timestamp("ms"))

@@ -20,15 +20,19 @@ class LabelShare:
     """The share of one label among the rows with a label. Shares are between 0 and 1, and None without such rows."""
 
     rows: int
+    """Rows with this label."""
     share: float | None
+    """Their share of the rows with a label."""
     low: float | None
     """The low end of the 95 % interval of the share, if the rows are a sample of more rows of their kind."""
     high: float | None
+    """The high end of that interval."""
     corrected: float | None
     """The share corrected for the known errors of the model; None if they are not known."""
     corrected_low: float | None
     """The low end of the 95 % interval of the corrected share."""
     corrected_high: float | None
+    """The high end of that interval."""
     mean_score: float | None
     """The mean score of the rows with this label; None if the table has no scores."""
 
@@ -42,6 +46,7 @@ class ShareGroup:
     period: str | None = None
     """The period of the rows, such as `2026-04`; None for rows without a date, or of all periods."""
     rows: int
+    """All these rows, with and without a label."""
     no_text: int
     """Rows without a label, because they have no text or are marked as bad."""
     unsure: int | None
@@ -49,6 +54,7 @@ class ShareGroup:
     mean_score: float | None
     """The mean score; None if the table has no scores."""
     shares: Mapping[str, LabelShare]
+    """The share of each label."""
     words: Mapping[str, Sequence[MarkingWord]] = field(default_factory=dict)
     """By each label, the words that mark its texts, see `ShareSummary`."""
     over: Sequence[ShareGroup] = ()
@@ -74,6 +80,7 @@ class ShareSummary:
     input: InputDescription
     """How the table was read."""
     unsure_below: float
+    """The model is unsure of a row if its score is below this."""
     total: ShareGroup
     """All rows, and their periods in `over`."""
     columns: tuple[str, ...]

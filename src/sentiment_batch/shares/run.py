@@ -14,12 +14,11 @@ from sentiment_batch.data.columns import extract_texts
 from sentiment_batch.data.input_description import InputDescription, describe_reading, log_description
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.text_columns import TextColumns, check_column, choose_text_columns, read_first_batch
-from sentiment_batch.data.value_names import name_values
-from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.data.value_names import format_values
+from sentiment_batch.errors import InputError
 from sentiment_batch.progress import show_progress
-from sentiment_batch.settings import check_types
 from sentiment_batch.shares.groups import build_summary
-from sentiment_batch.shares.periods import PERIODS, PeriodColumn, find_period_column
+from sentiment_batch.shares.periods import PeriodColumn, find_period_column
 from sentiment_batch.shares.scored_columns import DEFAULT_PREFIX, ScoredColumns, find_scored_columns
 from sentiment_batch.shares.tally import MAX_LABELS, CellCounts, ValueNumbers
 from sentiment_batch.shares.text_sample import TextSample
@@ -29,57 +28,10 @@ if TYPE_CHECKING:
 
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.shares.known_model import KnownModel
+    from sentiment_batch.shares.request import SummaryRequest
     from sentiment_batch.shares.result import ShareSummary
 
 logger = logging.getLogger("sentiment_batch")
-
-MAX_COLUMNS = 2
-"""Columns that make groups."""
-UNSURE_BELOW = 0.7
-"""The score below which the model is unsure of a row. A calibrated model is wrong in 3 of 10 such rows or more."""
-MAX_WORDS = 8
-"""Words that are listed for each label."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SummaryRequest:
-    """What to summarize.
-
-    Raises:
-        UsageError: a value is out of range, or settings exclude each other.
-    """
-
-    by: tuple[str, ...] = ()
-    """The columns whose values make groups, at most two."""
-    over: str | None = None
-    """The column of dates that makes periods."""
-    every: str = "month"
-    """One of `PERIODS`."""
-    date_format: str | None = None
-    """How the dates are written, as `strptime` takes it; None finds it."""
-    prefix: str | None = None
-    """The column of the labels; None finds it."""
-    text_columns: tuple[str, ...] = ()
-    """The columns of the text, for the words; found if empty."""
-    unsure_below: float = UNSURE_BELOW
-    """The score below which the model is unsure of a row."""
-    words: int = MAX_WORDS
-    """Words to list for each label and group; 0 compares no words."""
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        if len(self.by) > MAX_COLUMNS or len(set(self.by)) < len(self.by):
-            raise UsageError(f"`by` names {len(self.by)} columns; it takes one column, or two different ones.")
-        if self.every not in PERIODS:
-            raise UsageError(f"`every` is {self.every!r}; it must be one of {', '.join(PERIODS)}.")
-        if self.date_format is not None and self.over is None:
-            raise UsageError("`date_format` is for the column of dates. Name that with `over`.")
-        if not 0.0 < self.unsure_below <= 1.0:
-            raise UsageError(
-                f"`unsure_below` is {self.unsure_below}; it must lie above 0 and be at most 1, such as 0.7."
-            )
-        if self.words < 0:
-            raise UsageError(f"`words` is {self.words}; it must be at least 0.")
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -101,7 +53,7 @@ class Counted:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count some rows."""
-        names = [name_values(batch, name) for name in (self.columns.label, *self.request.by)]
+        names = [format_values(batch, name) for name in (self.columns.label, *self.request.by)]
         if self.period is not None:
             names.append(self.period.name_periods(batch, self.rows))
         codes = [numbers.encode(one) for numbers, one in zip(self.values, names, strict=True)]

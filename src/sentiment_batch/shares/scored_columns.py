@@ -11,13 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sentiment_batch.data.columns import decode_dictionary, drop_blanks, read_column
+from sentiment_batch.data.scored_names import name_score_column
 from sentiment_batch.errors import InputError, listed
 
 if TYPE_CHECKING:
     Scores = npt.NDArray[np.float32]
 
-SCORE_ENDING = "_score"
-"""How the name of the column of scores ends, after the name of the column of labels."""
 DEFAULT_PREFIX = "sentiment"
 
 
@@ -78,7 +77,7 @@ def find_scored_columns(schema: pa.Schema, prefix: str | None, default: str = DE
     for wanted in (prefix, default, DEFAULT_PREFIX):
         if wanted is not None and wanted in names:
             return _make_columns(names, wanted)
-    found = [name for name in dict.fromkeys(names) if name + SCORE_ENDING in names]
+    found = [name for name in dict.fromkeys(names) if name_score_column(name) in names]
     if len(found) == 1:
         return _make_columns(names, found[0], assumed=True)
     problem = f"{listed(found)} could all be it" if found else f"there is no column {default!r}"
@@ -91,5 +90,5 @@ def find_scored_columns(schema: pa.Schema, prefix: str | None, default: str = DE
 def _make_columns(names: Sequence[str], label: str, *, assumed: bool = False) -> ScoredColumns:
     if list(names).count(label) > 1:
         raise InputError(f"several columns are called {label!r}. Rename them so that `prefix` can name one.")
-    score = label + SCORE_ENDING
+    score = name_score_column(label)
     return ScoredColumns(label=label, score=score if list(names).count(score) == 1 else None, assumed=assumed)

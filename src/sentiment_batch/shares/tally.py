@@ -70,16 +70,16 @@ class ValueNumbers:
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class LabelCounts:
-    """What was counted in some rows: arrays with an entry for each label (L,)."""
+    """What was counted in some rows, for each of L labels."""
 
     rows: Floats
-    """Rows with the label."""
+    """(L,) rows with the label."""
     scores: Floats
-    """The sum of their scores."""
+    """(L,) the sum of their scores."""
     scored: Floats
-    """The number of these rows that have a score."""
+    """(L,) the number of these rows that have a score."""
     unsure: Floats
-    """The number of these rows whose score is below the limit."""
+    """(L,) the number of these rows whose score is below the limit."""
     no_text: int = 0
     """Rows without a label."""
 
@@ -90,7 +90,7 @@ class LabelCounts:
         return cls(rows=rows, scores=scores, scored=scored, unsure=unsure)
 
     def add(self, label: int | None, values: Floats) -> None:
-        """Add rows of a label, or without one; `values` are its rows, scores, scored rows and unsure rows."""
+        """Add rows of a label, or without one; `values` (4,) are its rows, scores, scored rows and unsure rows."""
         if label is None:
             self.no_text += int(values[0])
             return
@@ -105,9 +105,9 @@ class CellCounts:
     unsure_below: float
     """The score below which the model is unsure of a row."""
     _keys: Codes = field(default_factory=lambda: np.full(1, -1), init=False)
-    """The keys so far, in rising order; the first one is of no row."""
+    """(C,) the keys so far, in rising order; the first one is of no row."""
     _sums: Floats = field(default_factory=lambda: np.zeros((1, 4)), init=False)
-    """Their rows, scores, scored rows and unsure rows."""
+    """(C, 4) their rows, scores, scored rows and unsure rows."""
 
     def add(self, codes: Sequence[Codes], scores: npt.NDArray[np.float32]) -> None:
         """Count some rows.

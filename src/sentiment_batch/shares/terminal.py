@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from sentiment_batch.display import fit_text, pad_text, unbroken
-from sentiment_batch.report.formatting import MISSING, format_decimal, format_interval, format_percent, format_quantity
+from sentiment_batch.display import escape_line, fit_text, pad_text
+from sentiment_batch.report.formatting import (
+    MISSING,
+    NO_VALUE,
+    format_decimal,
+    format_group,
+    format_interval,
+    format_percent,
+    format_quantity,
+)
 
 if TYPE_CHECKING:
     from sentiment_batch.shares.result import LabelShare, ShareGroup, ShareSummary
@@ -18,8 +26,6 @@ MAX_PERIODS = 60
 MAX_LABELS_BESIDE = 5
 """Labels of a group that are shown, those with most rows in all."""
 NAME_WIDTH = 28
-NO_VALUE = "(none)"
-"""Stands for a missing value of a column."""
 
 Column = tuple[str, int, Callable[["ShareGroup"], str]]
 """The head of a column, its width and the text of a cell."""
@@ -44,13 +50,13 @@ def name_group(one: ShareGroup) -> str:
     """The values of a group, or its period."""
     if one.period is not None or not one.group:
         return one.period or NO_VALUE
-    return " / ".join(NO_VALUE if value is None else value for value in one.group.values())
+    return format_group(one.group)
 
 
 def _format_head(summary: ShareSummary) -> str:
     total = summary.total
     lines = [
-        f"{unbroken(summary.table)}: {format_quantity(total.rows, 'row')}, {total.no_text:,} of them without a text"
+        f"{escape_line(summary.table)}: {format_quantity(total.rows, 'row')}, {total.no_text:,} of them without a text"
     ]
     if total.unsure is not None:
         lines.append(
@@ -74,16 +80,16 @@ def _format_labels(summary: ShareSummary) -> str:
     """A line for each label, and what the corrected shares mean."""
     names = [fit_text(label, NAME_WIDTH) for label in summary.labels]
     heads = ["rows", "share", "95 % interval", "mean score"]
-    rows = [[f"{one.rows:,}", *_word_share(one), format_decimal(one.mean_score)] for one in summary.shares.values()]
+    rows = [[f"{one.rows:,}", *_format_share(one), format_decimal(one.mean_score)] for one in summary.shares.values()]
     if summary.no_correction is None:
         heads += ["corrected", "95 % interval"]
         for row, one in zip(rows, summary.shares.values(), strict=True):
-            row += [format_percent(one.corrected), _word_interval(one.corrected_low, one.corrected_high)]
-        note = f"Corrected shares are right {summary.assumption} (from {unbroken(str(summary.model))})."
+            row += [format_percent(one.corrected), _format_interval(one.corrected_low, one.corrected_high)]
+        note = f"Corrected shares are right {summary.assumption} (from {escape_line(str(summary.model))})."
         if summary.unlike is not None and summary.unlike >= 0.1:
             note += " Many texts look unlike those, so this is doubtful."
     else:
-        note = f"No corrected shares: {unbroken(summary.no_correction)}."
+        note = f"No corrected shares: {escape_line(summary.no_correction)}."
     lines = [f"{'label':{NAME_WIDTH // 2}}  " + "  ".join(f"{head:>{_width(head)}}" for head in heads)]
     for name, row in zip(names, rows, strict=True):
         cells = (f"{cell:>{_width(head)}}" for head, cell in zip(heads, row, strict=True))
@@ -95,11 +101,11 @@ def _width(head: str) -> int:
     return max(len(head), 16 if "interval" in head else 9)
 
 
-def _word_share(one: LabelShare) -> tuple[str, str]:
-    return format_percent(one.share), _word_interval(one.low, one.high)
+def _format_share(one: LabelShare) -> tuple[str, str]:
+    return format_percent(one.share), _format_interval(one.low, one.high)
 
 
-def _word_interval(low: float | None, high: float | None) -> str:
+def _format_interval(low: float | None, high: float | None) -> str:
     return format_interval([low, high], format_percent) or MISSING
 
 
@@ -113,7 +119,7 @@ def _format_groups(summary: ShareSummary, title: str, groups: Sequence[ShareGrou
     name_width = min(NAME_WIDTH, max([12, *(len(name_group(one)) for one in groups)]))
     while len(columns) > 2 and name_width + sum(size + 2 for _, size, _ in columns) > width:
         columns.pop(1 if columns[1][0] in {"no text", "unsure"} else -1)
-    lines = [unbroken(title), "  ".join([" " * name_width, *(f"{head:>{size}}" for head, size, _ in columns)])]
+    lines = [escape_line(title), "  ".join([" " * name_width, *(f"{head:>{size}}" for head, size, _ in columns)])]
     for one in groups:
         name = pad_text(fit_text(name_group(one), name_width), name_width)
         lines.append("  ".join([name, *(f"{cell(one):>{size}}" for _, size, cell in columns)]))
@@ -124,7 +130,7 @@ def _make_column(label: str) -> Column:
     """The share of a label and its interval."""
 
     def word(one: ShareGroup) -> str:
-        share, interval = _word_share(one.shares[label])
+        share, interval = _format_share(one.shares[label])
         return f"{share} ({interval.removesuffix(' %')})"
 
     head = fit_text(label, 22)

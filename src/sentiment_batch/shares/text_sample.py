@@ -32,7 +32,14 @@ class TextSample:
     _generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
 
     def choose(self, rows: int) -> tuple[Codes, Floats]:
-        """Which of the next rows may be in the sample, as their places, and the draws that decide."""
+        """The rows among the next ones that may be in the sample.
+
+        Args:
+            rows: the number of the next rows.
+
+        Returns:
+            (n,) their indices among the next rows, and (n,) the draws that decide.
+        """
         draws = self._generator.random(rows)
         places = np.flatnonzero(draws < self._limit)
         return places, draws[places]

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sentiment_batch.data.columns import NULL_WORDS, is_blank
+from sentiment_batch.data.columns import is_scored
 from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.errors import ModelError, listed
 from sentiment_batch.frames.values import is_missing
@@ -174,7 +174,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             from sentiment_batch.training.run import run_training
         trained = run_training(job)
         self.folder_ = str(Path(trained.path).absolute())
-        self._digest = hub.digest_model_folder(Path(self.folder_))
+        self._digest = hub.hash_model_folder(Path(self.folder_))
         # If all rows of a class validate, the model does not know it.
         known = [place for place, name in enumerate(names) if name in trained.labels]
         self.classes_ = classes_K[known]
@@ -299,7 +299,7 @@ def _refuse_lost(names: Sequence[str], texts: Sequence[str | None], labels: Sequ
 
 def _has_text(text: str | None) -> bool:
     """True if training would read a text, and not leave its row out."""
-    return text is not None and text not in NULL_WORDS and not is_blank(text)
+    return text is not None and is_scored(text)
 
 
 def _to_texts(X: Iterable[str]) -> Sequence[str | None]:

@@ -99,10 +99,10 @@ class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
             raise Broken(f"identity() still returns {first}, although the input has other rows now.")
 
     def _identity(self, location: str) -> Any:
-        from sentiment_batch.scoring.output.fingerprint import describe_input
+        from sentiment_batch.scoring.output.fingerprint import read_input_state
 
         with self.opened(location) as reader:
-            return describe_input(reader, location, self.format)
+            return read_input_state(reader, location, self.format)
 
     def _job(self, name: str) -> ScoreJob:
         """A run from the input to a Parquet file."""

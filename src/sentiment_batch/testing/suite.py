@@ -42,7 +42,7 @@ class FormatSuite:
     """Number of rows of a table that needs more than one batch."""
 
     def holds(self, text: str) -> bool:
-        """Whether the format can store this text, as a value and as a column name. A line format stores no line
+        """True if the format can store this text, as a value and as a column name. A line format stores no line
         breaks."""
         return True
 
@@ -84,7 +84,7 @@ class FormatSuite:
         raise Broken("The schema of this suite has no text column, so there is nothing to score. Add one to `schema`.")
 
     def carries(self, kind: pa.DataType) -> bool:
-        """Whether the suite states that the format supports the type."""
+        """True if the suite states that the format supports the type."""
         return self.types is None or kind in self.types
 
     def table_of_type(self, kind: pa.DataType) -> pa.Table:

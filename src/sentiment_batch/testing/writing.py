@@ -37,7 +37,7 @@ class WritingSuite(FormatSuite):
             return read_splits(reader, *reader.splits())
 
     def is_there(self, location: str) -> bool:
-        """Whether others see an output at the location. Default: whether there is a file or folder."""
+        """True if others see an output at the location. Default: True if there is a file or folder."""
         return os.path.lexists(location)
 
     def traces(self, folder: Path) -> Iterable[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-PLANES = 0x20000
+NUM_CODE_POINTS = 0x20000
 """Each character below this code point is in the texts at least once. All alphabets, signs and emoji are there."""
 JOINTS = ("", "", " ", " ", "  ", "\t", "\n", "\r\n", "\v", "\u00a0", "\u200b", "\u0301", "-", ".")
 WORDS = (
@@ -31,7 +31,7 @@ def make_odd_texts(backend: Tokenizer, number: int, seed: int) -> list[str]:
         seed: of the random numbers.
     """
     random = Random(seed)
-    points = [chr(point) for point in range(PLANES) if not 0xD800 <= point < 0xE000]
+    points = [chr(point) for point in range(NUM_CODE_POINTS) if not 0xD800 <= point < 0xE000]
     random.shuffle(points)
     part = _make_parts(backend, random)
     texts = []

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 Ids = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.int64]
-"""Numbers of segments."""
+SegmentNumbers = npt.NDArray[np.int64]
+"""(B,) the numbers of some segments of a `Tokens`."""
 MIN_BATCH_TOKENS = 256
 """A batch of fewer tokens is not worth its calls."""
 
@@ -34,7 +34,7 @@ class Tokens:
     """(S,): the text that each segment belongs to, in rising order."""
     cut: npt.NDArray[np.bool_]
     """(N,): True if the text was longer than the model takes."""
-    whole: Integers | None = None
+    uncut_lengths: Integers
     """(N,): tokens of the text before it was cut, the special ones included; an estimate for a very long text."""
 
     @property
@@ -58,7 +58,16 @@ class Tokens:
 
 
 def gather_runs(ids: Ids, starts: Integers, lengths: Integers) -> Ids:
-    """The runs `ids[start : start + length]`, one after the other, without a Python loop over them."""
+    """The runs `ids[start : start + length]`, one after the other, without a Python loop over them.
+
+    Args:
+        ids: (T,) ids.
+        starts: (R,) the place of the first id of each run.
+        lengths: (R,) the number of ids of each run.
+
+    Returns:
+        (sum of lengths,) ids.
+    """
     ends = np.cumsum(lengths)
     places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
     runs: Ids = ids[places]
@@ -76,8 +85,8 @@ class BatchShape:
     """Tokens of a batch; a batch with fewer is filled up."""
     texts: int
     """Texts of a batch; a batch with fewer is filled up with empty ones."""
-    alone: bool = True
-    """True if segments of one length are computed apart, too."""
+    one_by_one: bool = True
+    """True if segments of one length are computed one by one, too."""
     longest: int = 0
     """Tokens of the longest text there can be. Kernels get this, whatever the longest text of a batch is."""
 
@@ -90,10 +99,10 @@ class Pack:
     """(T,)"""
     offsets: npt.NDArray[np.int64]
     """(B + 1,): segment b is `ids[offsets[b] : offsets[b + 1]]`; empty ones may follow the others."""
-    alone: bool = False
-    """True if segments of one length are computed apart, so that each has the same shapes whatever its neighbours."""
-    least: int = 0
-    """The least number of tokens that the longest segment counts as."""
+    one_by_one: bool = False
+    """True if segments of one length are computed one by one. Then each has the same shapes whatever its neighbours."""
+    min_longest: int = 0
+    """Kernels get at least this length as the longest segment."""
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -103,37 +112,38 @@ class Pack:
     @property
     def longest(self) -> int:
         """Tokens of the longest segment, as kernels get it."""
-        return max(self.least, int(self.lengths.max(initial=1)))
+        return max(self.min_longest, int(self.lengths.max(initial=1)))
 
     @property
     def first(self) -> npt.NDArray[np.int64]:
         """(B,): where each segment begins; for an empty one, any place in the pack."""
         return np.minimum(self.offsets[:-1], len(self.ids) - 1)
 
-    def positions(self, padding: int | None) -> npt.NDArray[np.int64]:
+    def positions(self, position_padding_id: int | None) -> npt.NDArray[np.int64]:
         """(T,): the position of each token in its segment, from 0.
 
         Args:
-            padding: if given, positions count from after this id, and a token of this id has the position `padding`.
+            position_padding_id: the padding id if positions are counted from after it, as RoBERTa does. A token with
+                this id has the id as its position.
         """
         starts = np.repeat(self.offsets[:-1], self.lengths)
         tail = np.zeros(len(self.ids) - len(starts), dtype=np.int64)
-        if padding is None:
+        if position_padding_id is None:
             return np.concatenate([np.arange(len(starts)) - starts, tail])
-        counted = self.ids[: len(starts)] != padding
+        counted = self.ids[: len(starts)] != position_padding_id
         before = np.concatenate([[0], np.cumsum(counted)])
-        return np.concatenate([(before[1:] - before[starts]) * counted + padding, tail])
+        return np.concatenate([(before[1:] - before[starts]) * counted + position_padding_id, tail])
 
-    def runs(self, most: Callable[[int], int]) -> Iterator[tuple[int, int, int]]:
+    def runs(self, max_count: Callable[[int], int]) -> Iterator[tuple[int, int, int]]:
         """Runs of neighbours of one length, as (start, count, length); counts are powers of two.
 
         Args:
-            most: the largest count for a length.
+            max_count: gives the largest count for a length.
         """
         place, lengths = 0, self.lengths.tolist()
         while place < len(lengths) and lengths[place]:
             length, count = lengths[place], 1
-            limit = 1 if self.alone else most(length)
+            limit = 1 if self.one_by_one else max_count(length)
             while 2 * count <= limit and lengths[place : place + 2 * count] == [length] * (2 * count):
                 count *= 2
             yield int(self.offsets[place]), count, length
@@ -142,7 +152,7 @@ class Pack:
 
 def plan_packs(
     lengths: npt.NDArray[np.int64], budget: int, most_texts: int | None = None, threads: int = 1
-) -> list[Rows]:
+) -> list[SegmentNumbers]:
     """Packs of segments of similar length, longest first, so that a lack of memory shows at once.
 
     Args:
@@ -156,7 +166,7 @@ def plan_packs(
     """
     order = np.argsort(-lengths, kind="stable")
     ends = np.concatenate([[0], np.cumsum(lengths[order])])
-    packs: list[Rows] = []
+    packs: list[SegmentNumbers] = []
     start = 0
     while start < len(order):
         room = next_batch_tokens(int(ends[-1] - ends[start]), budget, threads)
@@ -175,13 +185,13 @@ def next_batch_tokens(left: int, budget: int, threads: int) -> int:
     return budget if threads == 1 else min(budget, max(MIN_BATCH_TOKENS, left // (2 * threads)))
 
 
-def build_pack(tokens: Tokens, rows: Rows, shape: BatchShape | None = None) -> Pack:
+def build_pack(tokens: Tokens, rows: SegmentNumbers, shape: BatchShape | None = None) -> Pack:
     """Lay the segments `rows` end to end.
 
     Args:
         tokens: the segments.
         rows: (B,) which of them.
-        shape: fill the pack up to this.
+        shape: fill the pack up to this; None adds nothing.
     """
     lengths = tokens.lengths[rows]
     ids = gather_runs(tokens.ids, tokens.offsets[rows], lengths)
@@ -193,13 +203,13 @@ def build_pack(tokens: Tokens, rows: Rows, shape: BatchShape | None = None) -> P
     return Pack(
         ids=np.concatenate([ids, filler]),
         offsets=np.concatenate([offsets, empty]),
-        alone=shape.alone,
-        least=shape.longest,
+        one_by_one=shape.one_by_one,
+        min_longest=shape.longest,
     )
 
 
-def fill_pack(pack: Pack, steps: int) -> Pack:
-    """Fill the pack up with tokens of no text, so that there are few sizes: `steps` between a power of 2 and the next.
+def round_up_pack(pack: Pack, steps: int) -> Pack:
+    """Add tokens of no text up to the next of few sizes: there are `steps` between a power of 2 and the next.
 
     At most a share of 1 / `steps` is added.
     """
@@ -207,32 +217,33 @@ def fill_pack(pack: Pack, steps: int) -> Pack:
     return replace(pack, ids=np.concatenate([pack.ids, filler]))
 
 
-def close_pack(pack: Pack, steps: int, longest: int) -> Pack:
-    """Fill the pack up with one more segment, of the id 0, so that there are few sizes. Its longest text counts as
-    `longest`.
+def append_filler_segment(pack: Pack, steps: int, longest: int) -> Pack:
+    """Add one more segment, of the id 0, up to the next of few sizes. The longest segment then counts as `longest`.
 
     This is for passes that read all tokens, because tokens of no segment may have any value, even NaN.
 
     Args:
-        pack: segments that fill it.
+        pack: a pack without tokens after its last segment.
         steps: sizes between a power of 2 and the next; there are more if one segment cannot fill up the rest.
         longest: most tokens of a segment.
     """
     step = min(_step(len(pack.ids) + 1, steps), longest)
     size = -(-(len(pack.ids) + 1) // step) * step
     filler = np.zeros(size - len(pack.ids), dtype=pack.ids.dtype)
-    return replace(pack, ids=np.concatenate([pack.ids, filler]), offsets=np.append(pack.offsets, size), least=longest)
+    return replace(
+        pack, ids=np.concatenate([pack.ids, filler]), offsets=np.append(pack.offsets, size), min_longest=longest
+    )
 
 
 def _step(tokens: int, steps: int) -> int:
     return max(1, (1 << (tokens.bit_length() - 1)) // steps)
 
 
-def plan_rectangles(lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
+def plan_rectangles(lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[SegmentNumbers]:
     """Rectangles of segments of similar length, longest first; see `plan_packs`. The budget counts padding."""
     order = np.argsort(-lengths, kind="stable")
     left = int(lengths.sum())
-    batches: list[Rows] = []
+    batches: list[SegmentNumbers] = []
     start = 0
     while start < len(order):
         # The first is the longest, so the padded size of the batch is its length times the rows.
@@ -244,7 +255,7 @@ def plan_rectangles(lengths: npt.NDArray[np.int64], budget: int, threads: int = 
 
 
 def pad_segments(
-    tokens: Tokens, rows: Rows, pad_id: int, size: tuple[int, int] | None = None
+    tokens: Tokens, rows: SegmentNumbers, pad_id: int, size: tuple[int, int] | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Put the segments `rows` into one rectangle.
 
@@ -262,8 +273,8 @@ def pad_segments(
     )
 
 
-def pad_pack(pack: Pack, pad_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Put the segments of a pack into one rectangle; returns what `pad_segments` returns."""
+def to_rectangle(pack: Pack, pad_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The segments of a pack in one padded rectangle: the ids and the mask, as `pad_segments` returns them."""
     return _rectangle(pack.ids[: pack.offsets[-1]], pack.lengths, pad_id, None)
 
 

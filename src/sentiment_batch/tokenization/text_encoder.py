@@ -33,7 +33,7 @@ logger = logging.getLogger("sentiment_batch")
 
 MIN_CHARACTERS = 1_000_000
 """`nanotoken` is loaded after this number of characters, which `tokenizers` encodes in half a second on one core."""
-ODD_TEXTS = 4_000
+NUM_ODD_TEXTS = 4_000
 """Texts that are made for the check. It takes two seconds, once for a tokenizer."""
 
 
@@ -109,7 +109,7 @@ class TextEncoder:
         known = read_check(path)
         if known is not None:
             return known
-        texts = [*read_parity_texts(), *make_odd_texts(self._backend, ODD_TEXTS, seed=0)]
+        texts = [*read_parity_texts(), *make_odd_texts(self._backend, NUM_ODD_TEXTS, seed=0)]
         ids, lengths = self._encode_slowly(texts)
         # Twice, because the second time it takes the words from its own cache.
         found = [fast(texts) for _ in range(2)]

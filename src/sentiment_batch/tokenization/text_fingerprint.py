@@ -35,7 +35,7 @@ QUANTILES = {"low": 0.005, "median": 0.5, "high": 0.995}
 MIN_UNLIKE_SHARE = 0.1
 """Share of unlike texts from which on there is a warning."""
 MIN_UNLIKE_TEXTS = 3
-"""Unlike texts from which on there is a warning, or all texts of a smaller table."""
+"""A warning needs at least this many unlike texts. In a smaller table, all texts must be unlike."""
 MIN_SCRIPT_SHARE = 0.005
 """Share of the training texts' letters from which on the model knows a script."""
 MIN_REASON_SHARE = 0.25
@@ -43,11 +43,11 @@ MIN_REASON_SHARE = 0.25
 SPREAD_DRAWS = 64
 """Random samples of training texts whose distance from the other training texts is measured."""
 MAX_SPREAD_FACTOR = 2.0
-"""How many times the largest of these distances a table may have."""
+"""A table is unlike if its distance exceeds this many times the largest distance of the random samples."""
 MIN_DISTANCE = 0.03
 """The least distance at which a table is unlike. The tweets about one airline are within 0.023 of those about all, and
 of film reviews they are at 0.036 and more (measured)."""
-NAMED_PIECES = 8
+NUM_IGNORED_PIECES = 8
 """Pieces with the largest part of a distance, which are left out: such as the name of the one product in a table."""
 MIN_LETTERS = 2
 """Letters of a text from which on its script is judged."""
@@ -61,7 +61,7 @@ _REASONS = {
     "shorter": ("tokens", "low", 0.5, 0.0),
     "longer": ("tokens", "high", 2.0, 0.0),
 }
-"""By each reason: the measure, the quantile of the training texts, and the factor and the step that give its bound."""
+"""Per reason: the measure, and the quantile, factor and step of its bound (factor * quantile + step)."""
 
 
 def make_fingerprint(texts: Sequence[str], tokens: Tokens, tokenizer: TextTokenizer) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class TextComparer:
         return Counter({name: count for name, count in counts.items() if count})
 
     def _find_signs(self, measures: TextMeasures) -> dict[str, npt.NDArray[np.bool_]]:
-        """By each reason, (N,) whether it holds for a text."""
+        """For each reason, a boolean array (N,): true where it holds for a text."""
         letters = measures.letters.sum(axis=1)
         signs = {SCRIPT: (2 * measures.letters @ self._is_known < letters) & (letters >= MIN_LETTERS)}
         for reason, (name, quantile, factor, step) in _REASONS.items():
@@ -169,12 +169,23 @@ def judge(counts: Mapping[str, int], fingerprint: Mapping[str, Any]) -> tuple[fl
 
 
 def pick_evenly(count: int, most: int) -> Integers:
-    """At most `most` of the numbers from 0 to `count` - 1, evenly spaced and in rising order."""
+    """At most `most` of the numbers from 0 to `count` - 1, evenly spaced.
+
+    Returns:
+        (min(count, most),) the numbers in rising order.
+    """
     return np.arange(count) if count <= most else np.arange(most) * count // most
 
 
 def measure_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """The Jensen-Shannon divergence of two histograms in bits, without the `NAMED_PIECES`; 0 if one is empty."""
+    """The Jensen-Shannon divergence of two histograms in bits; 0 if one is empty.
+
+    The `NUM_IGNORED_PIECES` bins that add most to it are left out.
+
+    Args:
+        first: (C + 1,) counts or shares.
+        second: (C + 1,) counts or shares of the same bins.
+    """
     both = np.array([first, second], dtype=np.float64)
     totals = both.sum(axis=1, keepdims=True)
     if not totals.all():
@@ -182,7 +193,7 @@ def measure_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     both /= totals
     ratios = np.divide(both, both.mean(axis=0), out=np.ones_like(both), where=both > 0)
     parts = np.sort((both * np.log2(ratios)).sum(axis=0))
-    return float(parts[:-NAMED_PIECES].sum() / 2)
+    return float(parts[:-NUM_IGNORED_PIECES].sum() / 2)
 
 
 def _count_pieces(measures: TextMeasures, common: Integers) -> Integers:
@@ -199,8 +210,10 @@ def _count_pieces(measures: TextMeasures, common: Integers) -> Integers:
 
 
 def _measure_spread(pieces: Integers) -> float:
-    """How far random samples of the texts are from the others: the distance of n and m texts is at most about this
-    times 1/n + 1/m.
+    """The spread of random samples. The distance between n and m texts is at most about this times (1/n + 1/m).
+
+    Args:
+        pieces: (N, C + 1) what `_count_pieces` gave.
     """
     texts, draws = len(pieces), np.random.default_rng(0)
     size, total = min(64, texts // 2), pieces.sum(axis=0)

@@ -68,13 +68,13 @@ class TextMeter:
         ids = gather_runs(tokens.ids, tokens.offsets[segments] + before, lengths)
         owners = np.repeat(places[segments], lengths)
         used = np.bincount(owners, minlength=len(rows))
-        whole = used if tokens.whole is None else np.maximum(tokens.whole[rows] - before - after, used)
+        uncut = np.maximum(tokens.uncut_lengths[rows] - before - after, used)
         chosen = [texts[row] for row in rows.tolist()]
         odd = np.bincount(owners, self._is_odd[ids], minlength=len(rows))
         return TextMeasures(
             values={
-                "tokens": whole.astype(np.float64),
-                "characters_per_token": np.array([len(text) for text in chosen]) / np.maximum(whole, 1),
+                "tokens": uncut.astype(np.float64),
+                "characters_per_token": np.array([len(text) for text in chosen]) / np.maximum(uncut, 1),
                 "odd_pieces": odd / np.maximum(used, 1),
             },
             letters=count_letters(chosen),
@@ -94,7 +94,13 @@ def count_letters(texts: Sequence[str]) -> Integers:
 
 
 def count_pairs(rows: Integers, columns: Integers, shape: tuple[int, int]) -> Integers:
-    """A table of that shape with the number of times that each pair of row and column occurs."""
+    """How often each pair of a row and a column occurs.
+
+    Args:
+        rows: (T,) row numbers, below `shape[0]`.
+        columns: (T,) column numbers, below `shape[1]`.
+        shape: the shape of the table to return.
+    """
     return np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
 
 

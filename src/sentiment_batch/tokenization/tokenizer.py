@@ -114,7 +114,7 @@ class TextTokenizer:
             ids: begin with the special tokens before and after a segment, then the texts follow.
             starts: (N,) where each text begins in `ids`.
             lengths: (N,) tokens of each text in `ids`.
-            whole: (N,) tokens of each text, more than in `ids` if only its ends are there.
+            uncut_lengths: (N,) tokens of each text, more than in `ids` if only its ends are there.
         """
         very_long = [n for n, text in enumerate(block) if self._pieces.can_cut and len(text) > PIECE_CHARACTERS]
         apart = set(very_long)
@@ -129,7 +129,7 @@ class TextTokenizer:
         ids = np.concatenate([self._prefix, self._suffix, flat, *long])
         return ids, starts[order], lengths[order], sizes[order]
 
-    def _cut(self, ids: Ids, starts: Integers, lengths: Integers, whole: Integers) -> Tokens:
+    def _cut(self, ids: Ids, starts: Integers, lengths: Integers, uncut_lengths: Integers) -> Tokens:
         """The tokens that the policy keeps of each text, with the special tokens around each segment."""
         cut = lengths > self.room
         if self.policy.long_text == "windows":
@@ -144,7 +144,13 @@ class TextTokenizer:
         slices = [slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(runs), TEXTS_AT_ONCE)]
         kept = [gather_runs(ids, runs[rows].ravel(), sizes[rows].ravel()) for rows in slices]
         offsets = _to_offsets(sizes.sum(axis=1))
-        return Tokens(ids=_concatenate(kept), offsets=offsets, owners=owners, cut=cut, whole=whole + before + after)
+        return Tokens(
+            ids=_concatenate(kept),
+            offsets=offsets,
+            owners=owners,
+            cut=cut,
+            uncut_lengths=uncut_lengths + before + after,
+        )
 
     @property
     def head(self) -> int:
@@ -235,7 +241,7 @@ def _join_blocks(blocks: list[Tokens]) -> Tokens:
         offsets=_to_offsets(np.concatenate([block.lengths for block in blocks])),
         owners=np.concatenate([block.owners + first for block, first in zip(blocks, texts[:-1], strict=True)]),
         cut=np.concatenate([block.cut for block in blocks]),
-        whole=np.concatenate([block.whole for block in blocks if block.whole is not None]),
+        uncut_lengths=np.concatenate([block.uncut_lengths for block in blocks]),
     )
 
 

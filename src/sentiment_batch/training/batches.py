@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from sentiment_batch.tokenization.packing import Pack, build_pack, gather_runs
 
 if TYPE_CHECKING:
-    from sentiment_batch.tokenization.packing import Rows, Tokens
+    from sentiment_batch.tokenization.packing import SegmentNumbers, Tokens
 
-POOL_BATCHES = 32
-"""Number of batches within which texts are sorted by length. A batch then needs little padding, and every epoch still
+BATCHES_PER_SORT = 32
+"""Number of batches whose texts are sorted together by length. A batch then needs little padding, and every epoch still
 mixes the texts in another way."""
 MIN_CROP_TOKENS = 48
-"""Least number of tokens of a crop, special ones included. Texts of at most so many are always whole."""
+"""Least number of tokens of a crop, special ones included. Shorter texts are never cropped."""
 
 
 class Batch(NamedTuple):
@@ -61,7 +61,7 @@ class RandomCrops:
     epoch: int
     """The number of the epoch, from 0."""
 
-    def build_pack(self, tokens: Tokens, rows: Rows) -> Pack:
+    def build_pack(self, tokens: Tokens, rows: SegmentNumbers) -> Pack:
         """Lay the texts `rows` end to end, each of them a crop or whole.
 
         Args:
@@ -144,9 +144,9 @@ class LengthGroupedBatches(Sampler[list[int]]):
         generator = np.random.default_rng([self._seed, self.epoch])
         order = generator.permutation(len(self._lengths))
         batches: list[list[int]] = []
-        pool = self._batch_size * POOL_BATCHES
-        for start in range(0, len(order), pool):
-            rows = order[start : start + pool]
+        size = self._batch_size * BATCHES_PER_SORT
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
             rows = rows[np.argsort(-self._lengths[rows], kind="stable")]
             batches += [rows[at : at + self._batch_size].tolist() for at in range(0, len(rows), self._batch_size)]
         yield from (batches[place] for place in generator.permutation(len(batches))[self.done :])

@@ -12,7 +12,7 @@ import torch
 
 from sentiment_batch.data.text_sketch import make_sketch
 from sentiment_batch.errors import UsageError
-from sentiment_batch.model.classifier import SentimentClassifier, load_base, save_classifier
+from sentiment_batch.model.classifier import EncoderClassifier, load_base, save_classifier
 from sentiment_batch.model.device import seed_generators
 from sentiment_batch.tokenization.text_fingerprint import make_fingerprint
 from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 MAX_SHORT_TOKENS = 64
 """Texts of at most this many tokens on average are short: a step of 16 is mostly the optimizer's own work."""
 BATCH_SIZE = 16
+"""Batch size for long texts, and for few short ones."""
 BATCH_SIZE_SHORT = 32
-"""For short texts, if the rows are enough for `MIN_STEPS_SHORT` of so many texts in `USUAL_EPOCHS`."""
+"""Batch size for short texts, if `USUAL_EPOCHS` then have at least `MIN_STEPS_SHORT` steps."""
 MIN_STEPS_SHORT = 200
 WEIGHT_AVERAGE = 0.999
 """The decay for long texts: on IMDb reviews the average had a lower loss and a higher accuracy; see benchmarks/."""
@@ -52,12 +53,14 @@ class Setup:
     """A run that is ready to begin."""
 
     data: PreparedData
+    """The rows of the run, with the data check."""
     base: Path
     """The folder of the base."""
     config: RunConfig
+    """The settings, with the values that depend on data and device."""
     schedule: Schedule
     """The steps of a training that validates."""
-    classifier: SentimentClassifier
+    classifier: EncoderClassifier
     """The classifier, on the device."""
     base_tokenizer: Any
     """The tokenizer of the base as a Transformers object, to be saved with the model."""
@@ -65,12 +68,15 @@ class Setup:
     """Turns texts into tokens, cut as `policy` says."""
     policy: TextPolicy
     training: TokenizedTexts
+    """The texts to learn from."""
     validation: TokenizedTexts
     """The texts that validate. With folds, each of them is among the training texts, too."""
     texts: dict[str, Any]
     """The fingerprint of the training texts, for sentiment_batch.json."""
     device: Choice
+    """Where to train, and why."""
     dtype: Choice
+    """The dtype of matrix products, and why."""
     notes: tuple[str, ...]
     """Sentences about what was chosen by default, to be reported."""
 
@@ -78,16 +84,16 @@ class Setup:
         """The rows as the classifier takes them."""
         return _tokenize(rows, self.tokenizer, self.base_tokenizer)
 
-    def begin_again(self) -> Setup:
-        """The same run with the base's weights, and with all random generators as at its beginning."""
+    def reset(self) -> Setup:
+        """The same run with the weights of the base. It seeds all random generators anew."""
         seed_generators(self.config.settings.seed, self.config.device)
-        classifier = SentimentClassifier(
+        classifier = EncoderClassifier(
             load_base(self.base)[0], len(self.config.labels), self.config.settings.dropout
         ).to(self.config.device)
         return replace(self, classifier=classifier)
 
-    def take_fold(self, fold: int) -> Setup:
-        """The run that trains on the rows outside of a fold, and is validated by those in it."""
+    def with_fold(self, fold: int) -> Setup:
+        """The same run, trained on the rows outside a fold and validated by those in it."""
         folds = self.data.folds
         assert folds is not None
         return replace(
@@ -96,8 +102,8 @@ class Setup:
             validation=self.tokenize(self.data.validation.take(np.flatnonzero(folds.validation_M == fold))),
         )
 
-    def learn_from(self, training: TokenizedTexts, schedule: Schedule) -> Setup:
-        """The run that learns from other texts. It crops them if a run of so many rows does."""
+    def with_texts(self, training: TokenizedTexts, schedule: Schedule) -> Setup:
+        """The same run with other training texts. Random crops are chosen anew for their number."""
         config = replace(self.config, random_crops=_choose_random_crops(self.config.settings, training))
         return replace(self, training=training, schedule=schedule, config=config)
 
@@ -125,28 +131,30 @@ def set_up(
     """
     encoder, base_tokenizer = load_base(base)
     positions, labels = encoder.config.max_position_embeddings, data.mapping.labels
-    classifier = SentimentClassifier(encoder, len(labels), settings.dropout).to(device.value)
+    classifier = EncoderClassifier(encoder, len(labels), settings.dropout).to(device.value)
     policy = _choose_policy(settings, positions)
     tokenizer = TextTokenizer(base_tokenizer.backend_tokenizer, policy, special_as_text=True)
     training, validation = (_tokenize(rows, tokenizer, base_tokenizer) for rows in (data.training, data.validation))
-    notes: list[str] = []
-    learning_rate = _choose_learning_rate(settings, encoder.config, notes)
-    batch_size = _choose_batch_size(settings, training, notes)
-    schedule = _plan(data, settings, batch_size, notes)
+    learning_rate, rate_note = _choose_learning_rate(settings, encoder.config)
+    batch_size, size_notes = _choose_batch_size(settings, training)
+    schedule, schedule_notes = _plan(data, settings, batch_size)
+    weight_average, average_notes = _choose_weight_average(settings, training)
+    class_weights, weight_notes = _choose_class_weights(data, settings.class_weights, device.value)
+    random_crops = _choose_random_crops(settings, training)
+    crop_notes = _describe_random_crops(random_crops, settings, training)
     config = RunConfig(
         settings=settings,
         learning_rate=learning_rate,
         batch_size=batch_size,
-        random_crops=_choose_random_crops(settings, training),
+        random_crops=random_crops,
         special_tokens=tokenizer.special_counts,
-        weight_average=_choose_weight_average(settings, training, notes),
+        weight_average=weight_average,
         device=device.value,
         dtype=dtype.value,
         labels=labels,
-        class_weights=_choose_class_weights(data, settings.class_weights, device.value, notes),
+        class_weights=class_weights,
         quiet=quiet,
     )
-    notes += _describe_random_crops(config.random_crops, settings, training)
     summary = add_lengths(data.summary, training.tokens, policy, positions)
     return Setup(
         data=replace(data, summary=add_vocabulary_fit(summary, base_tokenizer, data.training.texts)),
@@ -162,7 +170,7 @@ def set_up(
         texts=_describe_texts(data, training, tokenizer),
         device=device,
         dtype=dtype,
-        notes=tuple(notes),
+        notes=(rate_note, *size_notes, *schedule_notes, *average_notes, *weight_notes, *crop_notes),
     )
 
 
@@ -184,7 +192,8 @@ def _choose_policy(settings: TrainSettings, positions: int) -> TextPolicy:
     return TextPolicy(max_length=settings.max_length or positions, long_text=settings.long_text)
 
 
-def _choose_learning_rate(settings: TrainSettings, encoder: Any, notes: list[str]) -> float:
+def _choose_learning_rate(settings: TrainSettings, encoder: Any) -> tuple[float, str]:
+    """The learning rate, and a sentence about it."""
     width, layers = encoder.dim, encoder.n_layers
     rate = settings.learning_rate or min(MAX_DEFAULT_RATE, RATE_TIMES_WIDTH / width)
     reason = "" if settings.learning_rate else f", chosen by the width of the encoder ({width})"
@@ -192,23 +201,23 @@ def _choose_learning_rate(settings: TrainSettings, encoder: Any, notes: list[str
         rate *= math.sqrt(USUAL_LAYERS / layers)
         reason = f", chosen by the width and the depth of the encoder ({width}, {layers} layers)"
     rate = float(f"{rate:.3g}")  # the rate of the run is the one that is printed
-    notes.append(f"learning rate {rate:g}{reason}")
-    return rate
+    return rate, f"learning rate {rate:g}{reason}"
 
 
-def _choose_batch_size(settings: TrainSettings, training: TokenizedTexts, notes: list[str]) -> int:
+def _choose_batch_size(settings: TrainSettings, training: TokenizedTexts) -> tuple[int, list[str]]:
+    """The batch size, and sentences about the choice."""
     if settings.batch_size is not None:
-        return settings.batch_size
+        return settings.batch_size, []
     mean = training.tokens.lengths.mean()
     is_short, is_few = mean <= MAX_SHORT_TOKENS, len(training) < BATCH_SIZE_SHORT * MIN_STEPS_SHORT / USUAL_EPOCHS
     size = BATCH_SIZE_SHORT if is_short and not is_few else BATCH_SIZE
     few = " and by the number of rows" if is_short and is_few else ""
-    notes.append(f"batch size {size}, chosen by the mean length of the texts ({mean:.0f} tokens){few}")
-    return size
+    return size, [f"batch size {size}, chosen by the mean length of the texts ({mean:.0f} tokens){few}"]
 
 
-def _plan(data: PreparedData, settings: TrainSettings, batch_size: int, notes: list[str]) -> Schedule:
-    """The steps of a training that validates."""
+def _plan(data: PreparedData, settings: TrainSettings, batch_size: int) -> tuple[Schedule, list[str]]:
+    """The steps of a training that validates, and sentences about the choice."""
+    notes = []
     rows = len(data.training)
     if data.folds:
         rows -= int(np.bincount(data.folds.validation_M).max())  # one schedule for all folds
@@ -224,16 +233,16 @@ def _plan(data: PreparedData, settings: TrainSettings, batch_size: int, notes: l
             f"each of {data.folds.number} folds validates a training on the others, and a last training takes all "
             f"rows: {data.folds.number + 1} trainings. `folds=0` holds back a share of the rows instead"
         )
-    return schedule
+    return schedule, notes
 
 
-def _choose_weight_average(settings: TrainSettings, training: TokenizedTexts, notes: list[str]) -> float:
+def _choose_weight_average(settings: TrainSettings, training: TokenizedTexts) -> tuple[float, list[str]]:
+    """The decay of the average of the weights, and sentences about the choice."""
     if settings.weight_average is not None:
-        return settings.weight_average
+        return settings.weight_average, []
     if training.tokens.lengths.mean() <= MAX_SHORT_TOKENS:
-        return 0.0
-    notes.append(f"the weights of the run's steps are averaged, with a decay of at most {WEIGHT_AVERAGE:g}")
-    return WEIGHT_AVERAGE
+        return 0.0, []
+    return WEIGHT_AVERAGE, [f"the weights of the run's steps are averaged, with a decay of at most {WEIGHT_AVERAGE:g}"]
 
 
 def _choose_random_crops(settings: TrainSettings, training: TokenizedTexts) -> float:
@@ -258,14 +267,14 @@ def _has_long(training: TokenizedTexts) -> bool:
     return bool(training.tokens.lengths.max(initial=0) > MIN_CROP_TOKENS)
 
 
-def _choose_class_weights(data: PreparedData, choice: str, device: str, notes: list[str]) -> torch.Tensor | None:
+def _choose_class_weights(data: PreparedData, choice: str, device: str) -> tuple[torch.Tensor | None, list[str]]:
+    """The weights (K,) of the classes, None if all count the same; and sentences about them."""
     if choice == "none":
-        return None
+        return None, []
     counts = np.bincount(data.training.codes, minlength=len(data.mapping.labels))
     weights = len(data.training.codes) / (len(counts) * counts)
     named = (f"{weight:.2f} {label}" for weight, label in zip(weights, data.mapping.labels, strict=True))
-    notes.append(f"class weights: {', '.join(named)}")
-    return torch.tensor(weights, dtype=torch.float32, device=device)
+    return torch.tensor(weights, dtype=torch.float32, device=device), [f"class weights: {', '.join(named)}"]
 
 
 def _tokenize(rows: ReviewSet, tokenizer: TextTokenizer, base_tokenizer: Any) -> TokenizedTexts:

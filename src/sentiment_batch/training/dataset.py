@@ -66,10 +66,10 @@ class ReviewSet:
             others={name: words.take(rows) for name, words in self.others.items()},
         )
 
-    def name_row(self, place: int) -> dict[str, Any]:
+    def locate_row(self, index: int) -> dict[str, Any]:
         """The file, the number and the id of a row, for people who look for it there."""
-        file, id_column = self.tables[self.files[place]]
-        number, value = int(self.numbers[place]), self.ids[place].as_py()
+        file, id_column = self.tables[self.files[index]]
+        number, value = int(self.numbers[index]), self.ids[index].as_py()
         return {"file": file, "row": number, "id_column": id_column, "id": value}
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class ReviewSplits:
     """Labels by class number."""
     tables: Sequence[str]
     """Names of the tables to train on, by the numbers in `ReviewSet.files`."""
-    pool: ReviewSet
+    all_rows: ReviewSet
     """All rows of these tables."""
     training: ReviewSet
     validation: ReviewSet
@@ -93,7 +93,7 @@ class ReviewSplits:
     """The folds; None if no validation row is trained on."""
     test: ReviewSet | None
     validation_file: str | None
-    """Name of the validation file; None if the validation rows were held back from the pool."""
+    """Name of the validation file; None if the validation rows were held back from `all_rows`."""
     test_file: str | None
     """Name of the test file; None if there is none."""
     group_column: str | None

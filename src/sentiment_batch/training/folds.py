@@ -1,9 +1,9 @@
 """Cross-validation: trains a model for each fold, then one on all rows for as many epochs.
 
 The predictions for the rows of a fold are those of the model that was not trained on them. They measure and calibrate
-the last model, which no row is left for. So all these models have to be alike: each is the last state of its training,
-after the same epochs. The best states of the folds come from different epochs. Those of early ones are less certain, so
-no temperature would fit them all, nor the last model.
+the last model, because it is trained on all rows and none is left to validate it. So all these models have to be alike:
+each is the last state of its training, after the same epochs. The best states of the folds come from different epochs.
+Those of early epochs are less certain, so no single temperature would fit them all and the last model.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class FinishedFold:
     """Its validations, in order."""
     logits_NK: Floats
     """What its kept state gives for the rows that validate in the fold; NaN if its loss was no number."""
-    pool_MK: Floats | None = None
+    unlabelled_MK: Floats | None = None
     """What it gives for the unlabelled texts, if a student is to learn that."""
     training_NK: Floats | None = None
     """What it gives for all labelled rows to train on, if a student is to learn that."""
 
 
 def average_histories(finished: Sequence[FinishedFold]) -> list[HistoryEntry]:
-    """The mean of the folds' figures at each step. The last entry is the best one, because its state is kept.
+    """The mean of the folds' figures at each step, as the history of the last model.
 
-    `seconds` are the sum of all folds.
+    The last entry is the best one, because its state is kept. `seconds` are the sum of all folds.
     """
     entries = list(zip(*(one.history for one in finished), strict=True))
     return [_average(some, best=some is entries[-1]) for some in entries]
@@ -60,19 +60,29 @@ def store_folds(finished: Sequence[FinishedFold], name: str = "folds") -> tuple[
     Args:
         finished: the trainings.
         name: the first part of the names of the tensors.
+
+    Returns:
+        The history of each training, and its logits. A tensor of training 2 is called `{name}.2` for the rows that
+        validate, `{name}.2.pool` for the unlabelled texts, and `{name}.2.training` for the rows to train on.
     """
     import torch
 
     tensors: Tensors = {}
     for number, one in enumerate(finished):
-        for suffix, logits in (("", one.logits_NK), (".pool", one.pool_MK), (".training", one.training_NK)):
+        for suffix, logits in (("", one.logits_NK), (".pool", one.unlabelled_MK), (".training", one.training_NK)):
             if logits is not None:
                 tensors[f"{name}.{number}{suffix}"] = torch.from_numpy(logits)
     return [{"history": to_rows(one.history)} for one in finished], tensors
 
 
 def restore_folds(values: Sequence[dict[str, Any]], tensors: Tensors, name: str = "folds") -> list[FinishedFold]:
-    """The finished trainings out of what `store_folds` gave."""
+    """The finished trainings out of what `store_folds` gave.
+
+    Args:
+        values: the history of each training.
+        tensors: the tensors of all trainings; others may be among them.
+        name: as for `store_folds`.
+    """
 
     def find(key: str) -> Floats | None:
         return tensors[key].numpy() if key in tensors else None
@@ -81,7 +91,7 @@ def restore_folds(values: Sequence[dict[str, Any]], tensors: Tensors, name: str 
         FinishedFold(
             history=from_rows(one["history"]),
             logits_NK=tensors[f"{name}.{number}"].numpy(),
-            pool_MK=find(f"{name}.{number}.pool"),
+            unlabelled_MK=find(f"{name}.{number}.pool"),
             training_NK=find(f"{name}.{number}.training"),
         )
         for number, one in enumerate(values)

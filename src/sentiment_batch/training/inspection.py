@@ -18,12 +18,12 @@ from sentiment_batch.data.label_columns import extract_any_values, find_label_co
 from sentiment_batch.data.labelled_rows import check_any_text, check_two_columns
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
-from sentiment_batch.data.texts import fingerprint_text
+from sentiment_batch.data.texts import hash_text
 from sentiment_batch.data.value_names import CONVERSION_ERRORS
 from sentiment_batch.errors import SentimentBatchError, UsageError
 from sentiment_batch.labels.inference import infer_mapping
-from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping, name_unknown
-from sentiment_batch.labels.settings import UNSAID, LabelSettings
+from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping, list_named_unknown
+from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
 from sentiment_batch.training.data_check.findings import Finding, sort_findings
 from sentiment_batch.training.data_check.row_counts import check_class_sizes, check_repeats
 from sentiment_batch.training.data_check.text_quality import TextQuality, describe_text_quality, measure_text_quality
@@ -102,7 +102,7 @@ class _Counter:
         for text, label in full:
             if label in self.labels or len(self.labels) < MAX_LABELS:
                 self.labels[label] += 1
-            self._compare(fingerprint_text(text)[:8], label)
+            self._compare(hash_text(text)[:8], label)
 
     def _compare(self, key: bytes, label: str) -> None:
         if key in self._seen:
@@ -138,7 +138,7 @@ class _Counter:
             "repeated": repeated,
             "conflicting": self._count_conflicting(codes),
             "label_missing": by_code[MISSING_CLASS],
-            "label_unknown": name_unknown(unknown),
+            "label_unknown": list_named_unknown(unknown),
             "label_unknown_rows": by_code[UNKNOWN_CLASS],
             "labels": {value: count for value, count in self.labels.most_common() if value},
             "classes": mapping and {label: by_code[code] for code, label in enumerate(mapping.labels)},
@@ -172,7 +172,7 @@ def inspect_table(
     name: str = "the table",
     text_columns: Sequence[str] = (),
     label_column: str | None = None,
-    label_settings: LabelSettings = UNSAID,
+    label_settings: LabelSettings = NO_LABEL_SETTINGS,
 ) -> Inspection:
     """Read a whole table, and tell what it holds.
 
@@ -214,8 +214,7 @@ def inspect_table(
             if found is not None:
                 check_any_text([name], int(counter.totals["full"]), int(counter.totals["rows"]))
             mapping = infer_mapping(counter.labels.elements(), label, label_settings)
-            said = bool(label_settings.ranges or label_settings.labels_map)
-            description = description.with_mapping(mapping.meanings, assumed=not said)
+            description = description.with_mapping(mapping.meanings, assumed=not label_settings.names_meaning)
         except SentimentBatchError as error:
             question = question or error
     counts = counter.sum_up(mapping)

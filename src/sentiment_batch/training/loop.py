@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from sentiment_batch.model.classifier import SentimentClassifier
+    from sentiment_batch.model.classifier import EncoderClassifier
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.tokenization.packing import Rows, Tokens
+    from sentiment_batch.tokenization.packing import SegmentNumbers, Tokens
     from sentiment_batch.training.schedule import Schedule
 
 
 def fit(
-    classifier: SentimentClassifier,
+    classifier: EncoderClassifier,
     training: TokenizedTexts,
     validation: TokenizedTexts | None,
     config: RunConfig,
@@ -107,16 +107,16 @@ def _remaining_batches(
 ) -> Iterator[Batch]:
     """The batches that `state` has not seen; counts them in `state`."""
     while state.step < state.steps:
-        sampler.epoch, sampler.done = state.epoch, state.within
+        sampler.epoch, sampler.done = state.epoch, state.batches_done
         # This draws a seed from the process's generator, so the generators are restored after it.
         batches = iter(make_loader(training, sampler, _make_crops(config, state.epoch)))
         if snapshot:
             restore_random(snapshot, config.device)
             snapshot = None
         for batch in batches:
-            state.within += 1
+            state.batches_done += 1
             yield batch
-        state.epoch, state.within = state.epoch + 1, 0
+        state.epoch, state.batches_done = state.epoch + 1, 0
 
 
 def _make_crops(config: RunConfig, epoch: int) -> RandomCrops | None:
@@ -127,7 +127,7 @@ def _make_crops(config: RunConfig, epoch: int) -> RandomCrops | None:
     )
 
 
-def make_initial_state(classifier: SentimentClassifier, schedule: Schedule, config: RunConfig) -> TrainState:
+def make_initial_state(classifier: EncoderClassifier, schedule: Schedule, config: RunConfig) -> TrainState:
     """The state before the first optimizer step."""
     settings = config.settings
     optimizer = make_optimizer(classifier, config.learning_rate, settings.weight_decay, settings.layer_decay)
@@ -152,7 +152,7 @@ def _add_entry(
     is_last = state.step == schedule.steps
     is_kept = is_last and math.isfinite(loss) if schedule.keeps_last else is_best(loss, state.history)
     entry = HistoryEntry(
-        epoch=round(state.epoch + state.within / steps_per_epoch, 3),
+        epoch=round(state.epoch + state.batches_done / steps_per_epoch, 3),
         step=state.step,
         training_loss=float(torch.stack(state.losses).mean()),  # the only wait for the device between validations
         validation_loss=metrics.loss,
@@ -177,7 +177,7 @@ class Validation(NamedTuple):
     rows are too few for that."""
 
 
-def validate(classifier: SentimentClassifier, texts: TokenizedTexts, config: RunConfig) -> Validation:
+def validate(classifier: EncoderClassifier, texts: TokenizedTexts, config: RunConfig) -> Validation:
     """Measure the classifier on `texts`. Each row counts the same, whatever the class weights.
 
     Raises:
@@ -191,7 +191,7 @@ def validate(classifier: SentimentClassifier, texts: TokenizedTexts, config: Run
     return Validation(metrics, calibrate(logits_NK, texts.codes).after["loss"])
 
 
-def compute_logits(classifier: SentimentClassifier, texts: TokenizedTexts, config: RunConfig) -> Floats:
+def compute_logits(classifier: EncoderClassifier, texts: TokenizedTexts, config: RunConfig) -> Floats:
     """Logits (N, K) of the classifier for `texts`, without dropout, in batches as scoring makes them.
 
     Raises:
@@ -207,16 +207,16 @@ class _TrainingStrategy:
 
     shape = None
 
-    def __init__(self, classifier: SentimentClassifier, config: RunConfig) -> None:
+    def __init__(self, classifier: EncoderClassifier, config: RunConfig) -> None:
         self.device = config.device
         self.classes = len(config.labels)
         self._training_pass, _ = choose_training_pass(classifier, config.device, config.dtype)
         self._config = config
 
-    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[SegmentNumbers]:
         return plan_packs(lengths, budget, threads=threads)
 
-    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
+    def logits(self, tokens: Tokens, rows: SegmentNumbers) -> torch.Tensor:
         with torch.inference_mode(), autocast(self._config):
             logits_BK = self._training_pass(build_pack(tokens, rows))
         return logits_BK.float()

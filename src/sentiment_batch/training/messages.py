@@ -72,7 +72,7 @@ def log_beginning(state: Mapping[str, Any] | None, machine: str, *, resume: bool
 
 
 def log_validation(entry: HistoryEntry, *, keeps_last: bool) -> None:
-    """Log the figures of a validation, and whether its state is saved. `keeps_last`: that is the case for the last."""
+    """Log the figures of a validation, and if its state is saved. With `keeps_last`, that is the last state."""
     saved = "saved" if keeps_last else "best so far, saved"
     with tqdm.external_write_mode(file=sys.stderr):  # so that the progress bar does not end up within the line
         logger.info(

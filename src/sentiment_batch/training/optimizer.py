@@ -15,7 +15,7 @@ from torch.nn import functional
 from sentiment_batch.errors import DeviceError
 from sentiment_batch.memory import advise
 from sentiment_batch.model.device import choose_step_tokens
-from sentiment_batch.model.forward.attention import CudaTexts, move_to_device
+from sentiment_batch.model.forward.attention import CudaPackAttention, move_to_device
 from sentiment_batch.model.forward.cuda_graphs import CudaGraphs
 from sentiment_batch.model.forward.packed_training import (
     choose_training_pass,
@@ -25,7 +25,7 @@ from sentiment_batch.model.forward.packed_training import (
 from sentiment_batch.model.memory import unify_memory_errors
 
 if TYPE_CHECKING:
-    from sentiment_batch.model.classifier import SentimentClassifier
+    from sentiment_batch.model.classifier import EncoderClassifier
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.batches import Batch
 
@@ -47,7 +47,9 @@ class RunConfig:
     weight_average: float
     """Decay of the moving average of the weights; 0 for no average."""
     device: str
+    """The name of the device, such as `cpu` or `cuda:0`."""
     dtype: str
+    """The name of the dtype of matrix products."""
     labels: tuple[str, ...]
     """The K labels, by class number."""
     class_weights: torch.Tensor | None
@@ -67,7 +69,7 @@ class MicroBatches:
     weight of the whole batch.
     """
 
-    def __init__(self, classifier: SentimentClassifier, config: RunConfig) -> None:
+    def __init__(self, classifier: EncoderClassifier, config: RunConfig) -> None:
         self._classifier = classifier
         self._training_pass, _ = choose_training_pass(classifier, config.device, config.dtype)
         self._config = config
@@ -113,8 +115,15 @@ class MicroBatches:
             )
 
     def _compute_parts(self, parts: list[Batch], labels_B: torch.Tensor) -> torch.Tensor:
+        """Add the gradients of all parts; returns the mean loss, a detached scalar.
+
+        Args:
+            parts: the parts of the batch.
+            labels_B: the labels of the whole batch, (B,) or (B, K).
+        """
         self._classifier.train()
         weights, device = self._config.class_weights, self._config.device
+        # The weight of the whole batch, by which the loss of each part is divided.
         if weights is None or labels_B.ndim > 1:  # soft labels hold all weights, which are 1 in the mean over the rows
             total = torch.full((), float(len(labels_B)), device=device)
         else:
@@ -128,14 +137,21 @@ class MicroBatches:
                 loss += self._forward_backward(logits, move_to_device(part.labels_B, device), total)
         return loss
 
-    def _walk_and_backward(self, texts: CudaTexts, labels_B: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    def _walk_and_backward(self, pack: CudaPackAttention, labels_B: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
         return self._forward_backward(
-            functools.partial(compute_training_logits, self._classifier, texts), labels_B, total
+            functools.partial(compute_training_logits, self._classifier, pack), labels_B, total
         )
 
     def _forward_backward(
         self, compute_logits: Callable[[], torch.Tensor], labels_B: torch.Tensor, total: torch.Tensor
     ) -> torch.Tensor:
+        """Add the gradients of one part; returns its loss, a detached scalar.
+
+        Args:
+            compute_logits: gives the logits (B, K) of its texts.
+            labels_B: their labels, (B,) or (B, K).
+            total: a scalar, the weight of the whole batch, by which the loss is divided.
+        """
         with autocast(self._config):
             logits_BK = compute_logits()
         if labels_B.ndim > 1:  # class weights and smoothing are in the soft labels already
@@ -154,7 +170,7 @@ class MicroBatches:
 
 
 def take_step(
-    classifier: SentimentClassifier, optimizer: torch.optim.AdamW, schedule: torch.optim.lr_scheduler.LambdaLR
+    classifier: EncoderClassifier, optimizer: torch.optim.AdamW, schedule: torch.optim.lr_scheduler.LambdaLR
 ) -> float:
     """Move the weights along the gradients, and clear the gradients.
 
@@ -172,7 +188,7 @@ def take_step(
 
 
 def make_optimizer(
-    classifier: SentimentClassifier, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
+    classifier: EncoderClassifier, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
 ) -> torch.optim.AdamW:
     """AdamW with weight decay on matrices only: biases and norms, which are vectors, do not decay.
 
@@ -212,7 +228,7 @@ def make_rate_schedule(steps: int, warmup: float) -> Callable[[int], float]:
 
 
 def autocast(config: RunConfig) -> contextlib.AbstractContextManager[Any]:
-    """Within the block matrix products use the dtype of the run; the weights stay float32."""
+    """In the block, matrix products use the dtype of the run; the weights stay float32."""
     if config.dtype == "float32":
         return contextlib.nullcontext()
     return torch.autocast(torch.device(config.device).type, dtype=getattr(torch, config.dtype))

@@ -6,17 +6,17 @@ import collections
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from sentiment_batch.data.labelled_rows import check_any_text
-from sentiment_batch.data.texts import fingerprint_text
+from sentiment_batch.data.texts import hash_text
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.labels.inference import infer_shared_mapping
 from sentiment_batch.labels.matching import match_mapping
 from sentiment_batch.labels.settings import LabelSettings
-from sentiment_batch.labels.stars import number_labels, word_setting
+from sentiment_batch.labels.stars import format_setting, number_labels
 from sentiment_batch.labels.word_classes import MIN_ROWS_PER_WORD
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.settings import DEFAULT_VAL_SIZE
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.split import Folds
 
-FOLDS = ((500, 5), (1_000, 3))
+FOLDS_BY_ROWS = ((500, 5), (1_000, 3))
 """Pairs (limit, folds). The first pair whose limit is above the number of rows gives the number of folds.
 
 With at least 1,000 rows there are no folds: a tenth validates, which suffices to calibrate, and to know an accuracy of
@@ -49,7 +49,9 @@ class PreparedData:
     """The data of a run after all checks."""
 
     mapping: LabelMapping
+    """How labels become classes. It has no class without a training row."""
     training: ReviewSet
+    """The rows to learn from."""
     validation: ReviewSet
     """The validation rows. With folds, each of them is among the training rows, too."""
     folds: Folds | None
@@ -57,6 +59,7 @@ class PreparedData:
     validation_file: str | None
     """Name of the validation file; None if there is none."""
     test: ReviewSet | None
+    """The rows of a test file; None if there is none."""
     summary: dict[str, Any]
     """The data check as plain values, for sentiment_batch.json. It holds no text of the data."""
     notes: tuple[str, ...]
@@ -98,29 +101,30 @@ def prepare(
     index, notes = TextIndex(settings.seed), _describe_assumed_order(mapping)
     notes += _describe_single_rows(mapping, encoded)
     notes += label_settings.describe_unused(label for one in reviews for label in one.labels)
-    inputs: list[tuple[str, InputDescription]] = []
-    pool = _select_rows(reviews, mapping, encoded, settings, index)
-    assignment = _assign_rows(pool, index, settings, has_val=val is not None)
-    val_rows, test_rows = (
-        _read_other_file(file, reviews, mapping, label_settings, index, notes, inputs) if file else None
-        for file in (val, test)
-    )
+    all_rows = _select_rows(reviews, mapping, encoded, settings, index)
+    assignment = _assign_rows(all_rows, index, settings, has_val=val is not None)
+    other_files = [
+        _read_other_file(file, reviews, mapping, label_settings, index) if file else None for file in (val, test)
+    ]
+    notes += [note for one in other_files if one for note in one.notes]
+    val_rows, test_rows = (one.rows if one else None for one in other_files)
     splits = ReviewSplits(
         labels=mapping.labels,
         tables=[one.name for one in reviews],
-        pool=pool,
-        training=pool.take(assignment.training),
-        validation=pool.take(assignment.validation) if val_rows is None else val_rows,
+        all_rows=all_rows,
+        training=all_rows.take(assignment.training),
+        validation=all_rows.take(assignment.validation) if val_rows is None else val_rows,
         folds=assignment.folds,
         test=test_rows,
         validation_file=val.name if val else None,
         test_file=test.name if test else None,
         group_column=next((one.group_column or "group" for one in reviews if one.groups is not None), None),
     )
-    conflicting = pool.take(assignment.conflicting)
+    conflicting = all_rows.take(assignment.conflicting)
     notes += _describe_shared_texts(assignment, splits)
     conflicts = _show_conflicts(conflicting, mapping.labels)
-    mapping, splits = _drop_empty_classes(mapping, splits, notes)
+    mapping, splits, dropped_notes = _drop_empty_classes(mapping, splits)
+    notes += dropped_notes
     refuse_small_split(splits, len(conflicting))
     counts = count_rows(reviews, mapping, encoded, splits, index) | {"conflicting": len(conflicting)}
     return PreparedData(
@@ -132,7 +136,10 @@ def prepare(
         test=splits.test,
         summary=check_data(splits, counts, weighted=settings.class_weights != "none"),
         notes=tuple(notes),
-        inputs=(*_describe_inputs(reviews, mapping, label_settings), *inputs),
+        inputs=(
+            *_describe_inputs(reviews, mapping, label_settings),
+            *(one_input for one in other_files if one for one_input in one.inputs),
+        ),
         conflicts=tuple(conflicts),
     )
 
@@ -149,7 +156,7 @@ def _describe_assumed_order(mapping: LabelMapping) -> list[str]:
     """A note about numbers that other people write in another order, if the labels are such numbers."""
     if not mapping.assumed:
         return []
-    example = word_setting(number_labels([*mapping.values.values()], [*mapping.values][::-1]))
+    example = format_setting(number_labels([*mapping.values.values()], [*mapping.values][::-1]))
     return [f"the order of the labels is assumed ({mapping}). If it is another, name it, as in {example}"]
 
 
@@ -159,8 +166,8 @@ def _describe_single_rows(mapping: LabelMapping, encoded: EncodedLabels) -> list
     if mapping.kind != "words" or not single:
         return []
     return [
-        "labels of one row are left out, because training and validation both need a row of each class: "
-        f"{listed(single, 5)}. With more rows they become classes"
+        "labels that occur in one row only are left out, because training and validation both need a row of each "
+        f"class: {listed(single, 5)}. With more rows they become classes"
     ]
 
 
@@ -180,22 +187,22 @@ def _select_rows(
     )
     rows = _sample_rows(labelled, texts, settings)
     refuse_single_class(encoded.codes[rows], mapping, encoded, sampled=len(rows) < len(labelled))
-    pool = index.add_rows(reviews, encoded.codes, rows)
-    refuse_equal_texts(pool)
-    return pool
+    all_rows = index.add_rows(reviews, encoded.codes, rows)
+    refuse_equal_texts(all_rows)
+    return all_rows
 
 
-def _assign_rows(pool: ReviewSet, index: TextIndex, settings: TrainSettings, *, has_val: bool) -> Assignment:
+def _assign_rows(all_rows: ReviewSet, index: TextIndex, settings: TrainSettings, *, has_val: bool) -> Assignment:
     """Hold rows back for validation, or divide few rows into folds."""
-    fingerprints, near = index.seeded_fingerprints(pool), pool.near.tolist()
+    fingerprints, near = index.seeded_fingerprints(all_rows), all_rows.near.tolist()
     folds = settings.folds
     if folds is None:
         may_fold = not has_val and settings.val_size is None
-        folds = next((number for limit, number in FOLDS if len(pool) < limit), 0) if may_fold else 0
+        folds = next((number for limit, number in FOLDS_BY_ROWS if len(all_rows) < limit), 0) if may_fold else 0
     if folds:
-        return assign_folds(fingerprints, pool.codes, pool.groups, folds, near)
+        return assign_folds(fingerprints, all_rows.codes, all_rows.groups, folds, near)
     val_size = 0.0 if has_val else settings.val_size or DEFAULT_VAL_SIZE
-    return assign(fingerprints, pool.codes, pool.groups, val_size, near)
+    return assign(fingerprints, all_rows.codes, all_rows.groups, val_size, near)
 
 
 def _sample_rows(rows: list[int], texts: list[str], settings: TrainSettings) -> list[int]:
@@ -209,9 +216,20 @@ def _sample_rows(rows: list[int], texts: list[str], settings: TrainSettings) -> 
     hashes: dict[int, bytes] = {}
     for row in rows:
         repeat = repeats[texts[row]]
-        hashes[row] = fingerprint_text(f"{texts[row]}\0{repeat}" if repeat else texts[row], settings.seed + 1)
+        hashes[row] = hash_text(f"{texts[row]}\0{repeat}" if repeat else texts[row], settings.seed + 1)
         repeats[texts[row]] += 1
     return sorted(rows, key=hashes.__getitem__)[: settings.limit]
+
+
+class _OtherFile(NamedTuple):
+    """A validation or test file."""
+
+    rows: ReviewSet
+    """Its rows, with the classes of the training rows."""
+    notes: list[str]
+    """Sentences about rows that were left out."""
+    inputs: list[tuple[str, InputDescription]]
+    """Its name, and how it was read."""
 
 
 def _read_other_file(
@@ -220,17 +238,13 @@ def _read_other_file(
     mapping: LabelMapping,
     settings: LabelSettings,
     index: TextIndex,
-    notes: list[str],
-    inputs: list[tuple[str, InputDescription]],
-) -> ReviewSet:
-    """The rows of a validation or test file with the classes of the training rows; adds to `notes` and `inputs`."""
+) -> _OtherFile:
     same_column = file.label_column in {one.label_column for one in reviews}
     try:
         own = match_mapping(mapping, mapping.labels, file.labels, file.label_column, settings, same_column=same_column)
     except (InputError, UsageError) as error:
         raise type(error)(f"{file.name}: {error}") from error
-    inputs += _describe_inputs([file], own, settings)
-    encoded = own.encode(file.labels)
+    encoded, notes = own.encode(file.labels), []
     num_left_out = int((encoded.codes < 0).sum())
     if num_left_out:
         unknown = f"; unknown: {listed(encoded.unknown, 5)}" if encoded.unknown else ""
@@ -238,14 +252,18 @@ def _read_other_file(
     rows = np.flatnonzero(encoded.codes >= 0)
     if not len(rows):
         raise InputError(f"{file.name} holds no row with a text and a known label. Check its `label_column`.")
-    return index.add_rows([file], encoded.codes, rows.tolist())
+    return _OtherFile(
+        rows=index.add_rows([file], encoded.codes, rows.tolist()),
+        notes=notes,
+        inputs=_describe_inputs([file], own, settings),
+    )
 
 
 def _describe_inputs(
     tables: Sequence[LabelledRows], mapping: LabelMapping, settings: LabelSettings
 ) -> list[tuple[str, InputDescription]]:
     """The name of each table that was read, and how; rows that were read elsewhere have no description."""
-    assumed = not (settings.ranges or settings.labels_map)
+    assumed = not settings.names_meaning
     return [(one.name, one.input.with_mapping(mapping.meanings, assumed=assumed)) for one in tables if one.input]
 
 
@@ -257,15 +275,20 @@ def _describe_shared_texts(assignment: Assignment, splits: ReviewSplits) -> list
     return [f"{rows} with a text that occurs in several groups of {splits.group_column!r} are not used for validation"]
 
 
-def _drop_empty_classes(
-    mapping: LabelMapping, splits: ReviewSplits, notes: list[str]
-) -> tuple[LabelMapping, ReviewSplits]:
-    """Drop classes without a training row, such as the neutral one of a scale without neutral rows; adds to `notes`."""
+def _drop_empty_classes(mapping: LabelMapping, splits: ReviewSplits) -> tuple[LabelMapping, ReviewSplits, list[str]]:
+    """Drop classes without a training row, such as the neutral one of a scale without neutral rows.
+
+    Returns:
+        The mapping and the rows without these classes, and sentences about them.
+
+    Raises:
+        InputError: a file has rows of these classes only.
+    """
     present = np.unique(splits.training.codes)
     if len(present) == len(mapping.labels):
-        return mapping, splits
+        return mapping, splits, []
     names = [mapping.labels[code] for code in present]
-    notes.append(f"no training row is {listed(set(mapping.labels) - set(names))}, so the model will not know it")
+    dropped = listed(label for label in mapping.labels if label not in names)
     new_codes = np.full(len(mapping.labels), -1, dtype=np.int64)
     new_codes[present] = np.arange(len(present))
 
@@ -282,7 +305,7 @@ def _drop_empty_classes(
     renumbered = dataclasses.replace(
         splits,
         labels=fewer.labels,
-        pool=renumber(splits.pool),
+        all_rows=renumber(splits.all_rows),
         training=renumber(splits.training),
         validation=renumber(splits.validation),
         test=None if splits.test is None else renumber(splits.test),
@@ -290,7 +313,7 @@ def _drop_empty_classes(
     for name, rows in renumbered.files():
         if not len(rows):
             raise InputError(f"{name} holds no row of a class to train on: {listed(names)}. Check its `label_column`.")
-    return fewer, renumbered
+    return fewer, renumbered, [f"no training row has the label {dropped}, so the model will not predict it"]
 
 
 def _show_conflicts(conflicting: ReviewSet, labels: Sequence[str]) -> list[str]:

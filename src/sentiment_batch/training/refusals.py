@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sentiment_batch.errors import InputError, listed
-from sentiment_batch.labels.stars import suggest_meaning, word_setting
-from sentiment_batch.labels.values import find_numbers
+from sentiment_batch.labels.stars import format_setting, suggest_meaning
+from sentiment_batch.labels.values import find_numbers, is_placeholder_label
 from sentiment_batch.report.formatting import format_quantity
 
 if TYPE_CHECKING:
@@ -18,19 +17,19 @@ if TYPE_CHECKING:
     from sentiment_batch.training.split import IntArray
 
 
-def refuse_equal_texts(pool: ReviewSet) -> None:
+def refuse_equal_texts(all_rows: ReviewSet) -> None:
     """Refuse rows whose texts cannot tell one class from another.
 
     Raises:
         InputError: all texts are equal, or each has several labels.
     """
-    if len(np.unique(pool.equal)) == 1:
+    if len(np.unique(all_rows.equal)) == 1:
         raise InputError(
-            f"all {len(pool):,} rows hold the same text. Name the column with the reviews with `text_column`."
+            f"all {len(all_rows):,} rows hold the same text. Name the column with the reviews with `text_column`."
         )
-    classes = int(pool.codes.max()) + 1
-    texts, counts = np.unique(np.unique(pool.equal * classes + pool.codes) // classes, return_counts=True)
-    if len(np.unique(pool.codes)) > 1 and (counts > 1).all():
+    classes = int(all_rows.codes.max()) + 1
+    texts, counts = np.unique(np.unique(all_rows.equal * classes + all_rows.codes) // classes, return_counts=True)
+    if len(np.unique(all_rows.codes)) > 1 and (counts > 1).all():
         raise InputError(
             f"each of the {len(texts):,} different texts occurs with several labels. Check `text_column` and "
             "`label_column`, or correct the labels."
@@ -44,12 +43,12 @@ def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: Encoded
         codes: (N,) the class numbers of the rows to train on.
         mapping: how the labels were read.
         encoded: all labels as class numbers.
-        sampled: whether `limit` has left out some rows.
+        sampled: true if `limit` has left out some rows.
 
     Raises:
         InputError: there are fewer than two classes, or their names are placeholders.
     """
-    if all(re.fullmatch(r"LABEL_\d+", label) for label in mapping.labels):  # scoring refuses a model with such names
+    if all(map(is_placeholder_label, mapping.labels)):  # scoring refuses a model with such names
         raise InputError(
             f"the labels {listed(mapping.labels)} are placeholders. Replace them by meaningful names in the table."
         )
@@ -68,9 +67,9 @@ def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: Encoded
         unknown += f"; {listed(encoded.missing, 5)} counts as no label, unless `labels_map` gives it one"
     numbers = find_numbers(encoded.unknown) | {1.0}
     if mapping.kind in {"numbers", "stars"} and len(numbers) > 1:
-        meaning = word_setting(suggest_meaning(numbers))
+        meaning = format_setting(suggest_meaning(numbers))
         cure = f"Check `label_column`, or say what the numbers mean, such as {meaning}."
-    raise InputError(f"the labels hold {what}{read}{unknown}; a classifier needs two classes. {cure}")
+    raise InputError(f"the label column contains {what}{read}{unknown}; a classifier needs two classes. {cure}")
 
 
 def refuse_small_split(splits: ReviewSplits, num_conflicting: int) -> None:
@@ -87,9 +86,11 @@ def refuse_small_split(splits: ReviewSplits, num_conflicting: int) -> None:
         return
     what, cure = "texts", "Give more rows"
     detail = f" ({num_conflicting:,} rows have a text with several labels)" if num_conflicting else ""
-    if splits.group_column and splits.pool.groups:
-        groups = len({group for group in splits.pool.groups if group is not None})
-        detail = f": the {len(splits.pool):,} rows form {format_quantity(groups, 'group')} by {splits.group_column!r}"
+    if splits.group_column and splits.all_rows.groups:
+        groups = len({group for group in splits.all_rows.groups if group is not None})
+        detail = (
+            f": the {len(splits.all_rows):,} rows form {format_quantity(groups, 'group')} by {splits.group_column!r}"
+        )
         what, cure = "groups", "Leave `group_column` out, name another column"
     raise InputError(
         f"there are too few different {what} to hold some back for validation{detail}. {cure}, or give a `val_file`."

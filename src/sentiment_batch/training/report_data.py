@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentiment_batch.evaluation.assess import assess, count_tokens
+from sentiment_batch.evaluation.assess import assess
 from sentiment_batch.evaluation.calibration import measure_calibration
-from sentiment_batch.evaluation.label_issues import list_likely_wrong_labels
+from sentiment_batch.evaluation.label_issues import list_label_issues
 from sentiment_batch.evaluation.metrics import measure
 from sentiment_batch.evaluation.report_values import add_word_weights
 from sentiment_batch.model.probabilities import softmax
@@ -35,6 +35,7 @@ class MeasuredRows:
     rows: ReviewSet
     tokens: Tokens
     logits_NK: Floats
+    """The calibrated logits."""
     metrics: Metrics
 
     def evaluate(self, name: str, calibration: Calibration | None) -> dict[str, Any]:
@@ -48,21 +49,21 @@ class MeasuredRows:
             self.rows.codes,
             self.metrics.labels,
             texts=self.rows.texts,
-            name_row=self.rows.name_row,
-            lengths_N=count_tokens(self.tokens),
+            locate_row=self.rows.locate_row,
+            lengths_N=self.tokens.uncut_lengths,
             cut_N=self.tokens.cut,
         )
         return {"name": name, "evaluation": evaluation.to_json(), "before_calibration": before}
 
-    def list_likely_wrong_labels(self) -> list[dict[str, Any]]:
+    def list_label_issues(self) -> list[dict[str, Any]]:
         """All rows whose label is likely wrong, the likeliest first. The model must not have been trained on them."""
         labels = self.metrics.labels
 
         def describe(place: int) -> dict[str, Any]:
             rows = self.rows
-            return rows.name_row(place) | {"text": rows.texts[place], "label": labels[rows.codes[place]]}
+            return rows.locate_row(place) | {"text": rows.texts[place], "label": labels[rows.codes[place]]}
 
-        return list_likely_wrong_labels(softmax(self.logits_NK), self.rows.codes, labels, describe, len(self.rows))
+        return list_label_issues(softmax(self.logits_NK), self.rows.codes, labels, describe, len(self.rows))
 
 
 def measure_all(setup: Setup, validation_NK: Floats) -> dict[str, MeasuredRows]:

@@ -43,7 +43,7 @@ from sentiment_batch.training.checkpoint.history import (
     parse_training_log,
     to_rows,
 )
-from sentiment_batch.training.checkpoint.work_folder import Checkpoint
+from sentiment_batch.training.checkpoint.work_folder import WorkFolder
 from sentiment_batch.training.components import Setup, set_up
 from sentiment_batch.training.learning_curve.curve import LearningCurve, measure_curve
 from sentiment_batch.training.learning_curve.sizes import describe_curve_cost
@@ -52,18 +52,18 @@ from sentiment_batch.training.messages import log_beginning, log_data_check, log
 from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.report_data import MeasuredRows, make_page, measure_all
 from sentiment_batch.training.result import REPORT_FILE, Trained, describe_model
+from sentiment_batch.training.self_training.distillation import describe_cost, plan_distillation
 from sentiment_batch.training.self_training.gain import SelfTraining
-from sentiment_batch.training.self_training.pool_file import write_pool
-from sentiment_batch.training.self_training.teaching import describe_cost, plan_teaching
 from sentiment_batch.training.self_training.unlabelled import read_unlabelled
+from sentiment_batch.training.self_training.unlabelled_file import store_unlabelled
 from sentiment_batch.training.trainings import Trainings
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.training.dataset import ReviewSet
     from sentiment_batch.training.job import TrainJob
-    from sentiment_batch.training.self_training.pool_file import UnlabelledTexts
-    from sentiment_batch.training.self_training.teaching import Teaching
+    from sentiment_batch.training.self_training.distillation import DistillationPlan
+    from sentiment_batch.training.self_training.unlabelled_file import UnlabelledTexts
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -89,18 +89,18 @@ def run_training(job: TrainJob) -> Trained:
 
 def _run_alone(job: TrainJob) -> Trained:
     """`run_training` while no other training runs in this process."""
-    checkpoint = Checkpoint(job.output, overwrite=job.overwrite, resume=job.resume, restart=job.restart)
+    work_folder = WorkFolder(job.output, overwrite=job.overwrite, resume=job.resume, restart=job.restart)
     try:
-        reviews, val, test = job.read_tables()
         device = choose_device(job.settings.device)
         dtype = choose_training_dtype(job.settings.dtype, device.value)
+        reviews, val, test = job.read_tables()
         base = hub.resolve_model(job.settings.base, setting="base")
         data = prepare(reviews, job.settings, val=val, test=test, label_settings=job.label_settings)
         log_data_check(data)
         logger.info("device: %s; dtype: %s", device, dtype)
-        stored = checkpoint.pool if checkpoint.resume else None
+        stored = work_folder.unlabelled_path if work_folder.resume else None
         unlabelled = read_unlabelled(job, data, reviews[0], stored)
-        digest = hub.digest_model_folder(base)
+        digest = hub.hash_model_folder(base)
         repeatable = make_repeatable(job.settings.seed, device.value)
         with repeatable, wait_briefly(device.value), _explain_lack_of_memory(device.value):
             setup = set_up(data, base, job.settings, device, dtype, quiet=job.quiet)
@@ -110,38 +110,40 @@ def _run_alone(job: TrainJob) -> Trained:
             fingerprint = compute_fingerprint(settings, data, digest, device.value, dtype.value)
             if unlabelled is not None:
                 fingerprint["the unlabelled texts"] = unlabelled.digest
-            return _train_and_publish(setup, checkpoint, fingerprint, job, unlabelled)
+            return _train_and_publish(setup, work_folder, fingerprint, job, unlabelled)
     except BaseException:
-        for line in checkpoint.describe_remains():
+        for line in work_folder.describe_remains():
             logger.warning("%s", line)
         raise
     finally:
-        checkpoint.close()
+        work_folder.close()
 
 
 def _train_and_publish(
-    setup: Setup, checkpoint: Checkpoint, fingerprint: Fingerprint, job: TrainJob, unlabelled: UnlabelledTexts | None
+    setup: Setup, work_folder: WorkFolder, fingerprint: Fingerprint, job: TrainJob, unlabelled: UnlabelledTexts | None
 ) -> Trained:
     """Train the classifier, or find that this was done before; then measure, calibrate and publish it."""
-    state = checkpoint.begin(fingerprint)
-    if checkpoint.finished:
-        _refuse_other_test_rows(checkpoint.output, setup.data.test)
-        logger.info("%s is finished already, so there was nothing left to do", checkpoint.output)
-        result = _read_result(checkpoint.output)
+    state = work_folder.begin(fingerprint)
+    if work_folder.finished:
+        _refuse_other_test_rows(work_folder.output, setup.data.test)
+        logger.info("%s is finished already, so there was nothing left to do", work_folder.output)
+        if job.report and not (work_folder.output / REPORT_FILE).exists():
+            logger.warning("%s has no report, and gets one only if it is trained anew", work_folder.output)
+        result = _read_result(work_folder.output)
     else:
         if unlabelled is not None and unlabelled.source is not None:
-            with translate_write_errors(str(checkpoint.work)):
-                write_pool(checkpoint.pool, unlabelled)
-        teaching = plan_teaching(setup.config.settings, unlabelled)
-        for note in describe_cost(setup, teaching) if teaching else ():
+            with translate_write_errors(str(work_folder.path)):
+                store_unlabelled(work_folder.unlabelled_path, unlabelled)
+        plan = plan_distillation(setup.config.settings, unlabelled)
+        for note in describe_cost(setup, plan) if plan else ():
             logger.info("%s", note)
         if job.settings.learning_curve:
             logger.info("%s", describe_curve_cost(setup))
-        result = _train_and_measure(setup, checkpoint, state, fingerprint, job, teaching)
+        result = _train_and_measure(setup, work_folder, state, fingerprint, job, plan)
     best = find_best(result.history)
     assert best is not None
     return Trained(
-        path=str(checkpoint.publish()),
+        path=str(work_folder.publish()),
         labels=setup.config.labels,
         best=best,
         history=tuple(result.history),
@@ -174,22 +176,22 @@ class _Result(NamedTuple):
 
 def _train_and_measure(
     setup: Setup,
-    checkpoint: Checkpoint,
+    work_folder: WorkFolder,
     state: dict[str, Any] | None,
     fingerprint: Fingerprint,
     job: TrainJob,
-    teaching: Teaching | None,
+    plan: DistillationPlan | None,
 ) -> _Result:
-    """Train from the beginning or from `state`, and put the measured and calibrated model into the checkpoint."""
-    log_beginning(state, machine := _describe_machine(setup.config.device), resume=checkpoint.resume)
-    kept = {"fingerprint": fingerprint, "machine": machine}
-    model = Trainings(setup, checkpoint, state, kept, teaching).run()
+    """Train from the beginning or from `state`, and put the measured and calibrated model into the work folder."""
+    log_beginning(state, machine := _describe_machine(setup.config.device), resume=work_folder.resume)
+    constants = {"fingerprint": fingerprint, "machine": machine}
+    model = Trainings(setup, work_folder, state, constants, plan).run()
     history, setup = model.history, model.setup
     if find_best(history) is None:
-        checkpoint.remove()
+        work_folder.remove()
         raise UsageError("the training diverged: its loss is not a number. Use a smaller `learning_rate`.")
     # From disk, so that what is measured is what users will load.
-    setup.classifier.take_stock(load_classifier(model.folder).network)
+    setup.classifier.load_stock_weights(load_classifier(model.folder).network)
     calibration, validation_NK = _calibrate(setup, model.out_of_fold_NK)
     measured = measure_all(setup, validation_NK)
     with_folds, width = setup.data.folds is not None, terminal_width(sys.stderr)
@@ -200,11 +202,11 @@ def _train_and_measure(
         metrics={name: one.metrics for name, one in measured.items()},
         calibration=calibration,
         baseline=baseline,
-        likely_wrong_labels=measured["validation"].list_likely_wrong_labels(),
+        likely_wrong_labels=measured["validation"].list_label_issues(),
         self_training=model.self_training,
         learning_curve=measure_curve(setup, model.curve, validation_NK, baseline) if model.curve else None,
     )
-    _write_final_model(setup, checkpoint, fingerprint, measured, result, job)
+    _write_final_model(setup, work_folder, fingerprint, measured, result, job)
     return result
 
 
@@ -243,7 +245,7 @@ def _compare_with_baseline(setup: Setup, measured: Mapping[str, MeasuredRows]) -
 
 def _write_final_model(
     setup: Setup,
-    checkpoint: Checkpoint,
+    work_folder: WorkFolder,
     fingerprint: Fingerprint,
     measured: Mapping[str, MeasuredRows],
     result: _Result,
@@ -266,7 +268,7 @@ def _write_final_model(
         if not job.report:
             return {}
         evaluations = [rows.evaluate(name, result.calibration) for name, rows in measured.items()]
-        device, name = setup.config.device, checkpoint.output.name
+        device, name = setup.config.device, work_folder.output.name
         about = {"title": name, "model": name, "labels": setup.config.labels, "version": meta["version"]}
         run = {"device": device, "dtype": setup.config.dtype, "description": meta["input"], "command": job.command}
         content = collect_report(evaluations, meta, **about, **run, history=history)
@@ -274,7 +276,7 @@ def _write_final_model(
 
     test = None if setup.data.test is None else hash_rows(setup.data.test)
     identity = {"run": hash_fingerprint(fingerprint), "test_rows": test}
-    checkpoint.save_best(setup.save, meta | identity, history, make_pages)
+    work_folder.save_best(setup.save, meta | identity, history, make_pages)
 
 
 def _refuse_other_test_rows(folder: Path, test: ReviewSet | None) -> None:

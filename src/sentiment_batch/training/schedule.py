@@ -44,7 +44,7 @@ def plan_schedule(steps_per_epoch: int, epochs: int | None, *, keeps_last: bool 
     Args:
         steps_per_epoch: optimizer steps of an epoch.
         epochs: the epochs that the user asks for; None chooses them.
-        keeps_last: whether the last state is kept, instead of the best one.
+        keeps_last: keep the last state instead of the best one.
     """
     chosen = epochs or max(USUAL_EPOCHS, math.ceil(MIN_STEPS / steps_per_epoch))
     steps = chosen * steps_per_epoch

@@ -43,11 +43,13 @@ class Assignment:
     """Row numbers by side, each in an order that does not depend on the order of the input."""
 
     training: IntArray
+    """Rows to learn from."""
     validation: IntArray
+    """Rows that validate."""
     conflicting: IntArray
     """Rows whose text also occurs with another label. They never validate."""
     between: IntArray
-    """Rows whose text occurs in several groups that it does not join. They never validate."""
+    """Rows whose text occurs in several groups, although the text does not merge these groups. They never validate."""
     folds: Folds | None = None
     """The folds; None if a share of the rows is held back instead."""
 
@@ -159,10 +161,10 @@ class _Units:
         near: Sequence[Hashable] | None,
     ) -> None:
         self.conflicting = _find_conflicting(keys, codes)
-        """(N,) whether the row's text has more than one label."""
+        """(N,) true if the row's text has more than one label."""
         self.all, self.between = _find_units(keys if near is None else near, groups)
         self.left_out = self.conflicting | self.between
-        """(N,) whether the row never validates."""
+        """(N,) true if the row never validates."""
         self.strata: dict[int, list[list[int]]] = collections.defaultdict(list)
         """The units with a row that may validate, by the class of most of these rows."""
         self.number_N = np.empty(len(codes), dtype=np.int64)
@@ -177,7 +179,7 @@ class _Units:
 
 
 def _find_conflicting(keys: Sequence[bytes], codes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """(N,) whether the row's text has more than one label."""
+    """(N,) true if the row's text has more than one label."""
     labels: dict[bytes, set[int]] = collections.defaultdict(set)
     for key, code in zip(keys, codes.tolist(), strict=True):
         labels[key].add(code)
@@ -194,7 +196,8 @@ def _find_units(
         groups: (N,) the group of each row, or None.
 
     Returns:
-        The row numbers of each unit; and (N,) whether a row's text occurs in several groups that it does not join.
+        The row numbers of each unit; and (N,) true if the text of a row occurs in several groups without merging
+        them.
     """
     component = texts = _to_numbers(keys)
     between = np.zeros(len(texts), dtype=np.bool_)

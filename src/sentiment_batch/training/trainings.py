@@ -5,7 +5,7 @@ With a learning curve, models of fewer rows are trained before all these, and on
 If the run learns from unlabelled texts or an ensemble, these models are teachers. For each fold, or for the split,
 there are then one or more of them, and a student after them. The students show whether the last training is taught.
 
-Each training saves its state in the same checkpoint, with what the finished ones have left. So a resumed run ends with
+Each training saves its state in the same work folder, with what the finished ones have left. So a resumed run ends with
 the weights of an uninterrupted one, wherever it was interrupted.
 """
 
@@ -30,26 +30,26 @@ from sentiment_batch.training.folds import (
     restore_folds,
     store_folds,
 )
-from sentiment_batch.training.learning_curve.sizes import count_training_rows, plan_shares, take_share
+from sentiment_batch.training.learning_curve.sizes import count_training_rows, plan_shares, with_share
 from sentiment_batch.training.loop import compute_logits, fit
 from sentiment_batch.training.messages import log_validation
 from sentiment_batch.training.result import describe_model
+from sentiment_batch.training.self_training.distillation import label_texts, with_seed
 from sentiment_batch.training.self_training.students import ALL_ROWS, Students
-from sentiment_batch.training.self_training.teaching import label_texts, take_member
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.training.checkpoint.work_folder import Checkpoint
+    from sentiment_batch.training.checkpoint.work_folder import WorkFolder
     from sentiment_batch.training.components import Setup
     from sentiment_batch.training.schedule import Schedule
+    from sentiment_batch.training.self_training.distillation import DistillationPlan
     from sentiment_batch.training.self_training.gain import SelfTraining
-    from sentiment_batch.training.self_training.teaching import Teaching
 
 logger = logging.getLogger("sentiment_batch")
 
 
 class TrainedModel(NamedTuple):
-    """What the trainings of a run end with."""
+    """The result of all trainings of a run."""
 
     history: Sequence[HistoryEntry]
     """The validations; no entry is best if the loss was never a number."""
@@ -71,28 +71,28 @@ class Trainings:
 
     Args:
         setup: the run.
-        checkpoint: where its states and its best model are kept.
+        work_folder: where its states and its best model are kept.
         state: the values of the state to resume from; None to begin.
-        kept: values that each state holds, such as the fingerprint of the run.
-        teaching: who teaches the published model; None if nobody does.
+        constants: values that each state holds, such as the fingerprint of the run.
+        plan: the teachers of the published model; None if it has none.
     """
 
     def __init__(
         self,
         setup: Setup,
-        checkpoint: Checkpoint,
+        work_folder: WorkFolder,
         state: dict[str, Any] | None,
-        kept: dict[str, Any],
-        teaching: Teaching | None = None,
+        constants: dict[str, Any],
+        plan: DistillationPlan | None = None,
     ) -> None:
-        self._setup, self._checkpoint, self._kept, self._teaching = setup, checkpoint, kept, teaching
+        self._setup, self._work_folder, self._constants, self._plan = setup, work_folder, constants, plan
         self._num_parts = setup.data.folds.number if setup.data.folds else 1
-        self._members = teaching.members if teaching else 1
-        self._snapshot = None if state is None else Snapshot(state, checkpoint.read_tensors(state))
+        self._members = plan.members if plan else 1
+        self._snapshot = None if state is None else Snapshot(state, work_folder.read_tensors(state))
         self._finished: list[FinishedFold] = []
         """The finished trainings of the folds, which are the teachers if there are students."""
         self._students: list[FinishedFold] = []
-        self._has_students = teaching is not None
+        self._has_students = plan is not None
         self._shares = plan_shares(setup)
         self._of_fewer_rows: list[FinishedFold] = []
         """The finished trainings of the learning curve: those of the first share in all parts, then the next share."""
@@ -103,30 +103,30 @@ class Trainings:
             self._of_fewer_rows = restore_folds(values.get("fewer_rows", []), tensors, "fewer_rows")
 
     def run(self) -> TrainedModel:
-        """Train to the end. The model to publish is then in the checkpoint, not calibrated."""
+        """Train to the end. The model to publish is then in the work folder, not calibrated."""
         for place in range(len(self._of_fewer_rows), len(self._shares) * self._num_parts):
             self._train_share(place)
         return self._train_model()._replace(curve=self._join_curve())
 
     def _train_model(self) -> TrainedModel:
         """All trainings but those of the learning curve."""
-        if self._setup.data.folds is None and self._teaching is None:
-            setup = self._setup.begin_again() if self._shares else self._setup
+        if self._setup.data.folds is None and self._plan is None:
+            setup = self._setup.reset() if self._shares else self._setup
             history = self._train(setup, setup.schedule)
             if should_stop(history, patience := setup.config.settings.patience):
                 logger.info("stopped early: no better validation loss in the last %s validations", patience)
-            return TrainedModel(history, setup, self._checkpoint.best)
+            return TrainedModel(history, setup, self._work_folder.best)
         for place in range(len(self._finished), self._num_parts * self._members):
             history = self._train_fold(place)
             if find_best(history) is None:
-                return TrainedModel(history, self._setup, self._checkpoint.best)
-        return self._train_last(self._finished) if self._teaching is None else self._teach(self._teaching)
+                return TrainedModel(history, self._setup, self._work_folder.best)
+        return self._train_last(self._finished) if self._plan is None else self._teach(self._plan)
 
     def _train_share(self, place: int) -> None:
         """Train on a share of the rows, and keep what the model gives for the rows that validate, but not the model."""
         logger.info("%s", task := self._name_training() or "training")
         share, part = divmod(place, self._num_parts)
-        setup = take_share(self._take_part(part), part, self._shares[share]).begin_again()
+        setup = with_share(self._take_part(part), part, self._shares[share]).reset()
         logits_NK = np.full((len(setup.validation), len(setup.config.labels)), np.nan, dtype=np.float32)
 
         def keep_logits(entry: HistoryEntry | None) -> None:
@@ -153,35 +153,35 @@ class Trainings:
         """Train without the rows of a fold, and keep what the saved state gives for them and for what it teaches."""
         part, member = divmod(place, self._members)
         logger.info("%s", self._name_training())
-        setup = take_member(self._take_part(part), member)
+        setup = with_seed(self._take_part(part), member)
         if place or setup.data.folds or self._shares:
-            setup = setup.begin_again()
+            setup = setup.reset()
         history = self._train(setup, setup.schedule)
         if find_best(history) is not None:
-            setup.classifier.take_stock(load_classifier(self._checkpoint.best).network)
+            setup.classifier.load_stock_weights(load_classifier(self._work_folder.best).network)
             finished = FinishedFold(
                 history=tuple(history), logits_NK=compute_logits(setup.classifier, setup.validation, setup.config)
             )
-            if self._teaching is not None:
-                finished = self._label(setup, finished, self._teaching)
+            if self._plan is not None:
+                finished = self._label(setup, finished, self._plan)
                 if setup.data.folds is None and place == 0:  # what is published if the student is no better
-                    self._checkpoint.copy_best_to_teacher()
+                    self._work_folder.copy_best_to_teacher()
             self._finish(self._finished, finished, setup.schedule)
         return history
 
-    def _label(self, setup: Setup, finished: FinishedFold, teaching: Teaching) -> FinishedFold:
+    def _label(self, setup: Setup, finished: FinishedFold, plan: DistillationPlan) -> FinishedFold:
         """Add what a teacher gives for the texts that it labels."""
-        pool_MK = training_NK = None
-        if teaching.unlabelled:
-            pool_MK = label_texts(setup, teaching.unlabelled.texts, "labelling")
-        if teaching.ensemble:
+        unlabelled_MK = training_NK = None
+        if plan.unlabelled:
+            unlabelled_MK = label_texts(setup, plan.unlabelled.texts, "labelling")
+        if plan.ensemble:
             training_NK = label_texts(setup, setup.data.training.texts, "labelling")
-        return replace(finished, pool_MK=pool_MK, training_NK=training_NK)
+        return replace(finished, unlabelled_MK=unlabelled_MK, training_NK=training_NK)
 
-    def _teach(self, teaching: Teaching) -> TrainedModel:
+    def _teach(self, plan: DistillationPlan) -> TrainedModel:
         """Train the students, and then the model to publish: taught if that gained anything, else as without."""
-        students, folds = Students(self._setup, teaching, self._finished), self._setup.data.folds
-        setup, self._has_students = self._setup, students.has_lessons
+        students, folds = Students(self._setup, plan, self._finished), self._setup.data.folds
+        setup, self._has_students = self._setup, students.can_learn
         if sure := students.describe():
             logger.info("%s", sure)
         for part in range(len(self._students), self._num_parts) if self._has_students else ():
@@ -190,20 +190,20 @@ class Trainings:
         logger.info("%s", found.verdict)
         without = [self._finished[part * self._members] for part in range(self._num_parts)]
         if folds is None and found.kept:
-            return TrainedModel(self._students[0].history, setup, self._checkpoint.best, self_training=found)
+            return TrainedModel(self._students[0].history, setup, self._work_folder.best, self_training=found)
         if folds is None:
-            return TrainedModel(without[0].history, self._setup, self._checkpoint.teacher, self_training=found)
+            return TrainedModel(without[0].history, self._setup, self._work_folder.teacher, self_training=found)
         last = self._train_last(self._students, students) if found.kept else self._train_last(without)
         return last._replace(self_training=found)
 
     def _train_student(self, students: Students, part: int) -> Setup:
         """Train the student of a part, and keep what its saved state gives for the rows that validate."""
         logger.info("%s", self._name_training())
-        setup = students.make(self._take_part(part).begin_again(), part)
+        setup = students.make(self._take_part(part).reset(), part)
         history = self._train(setup, setup.schedule)
         logits_NK = np.full((len(setup.validation), len(setup.config.labels)), np.nan, dtype=np.float32)
         if find_best(history) is not None:
-            setup.classifier.take_stock(load_classifier(self._checkpoint.best).network)
+            setup.classifier.load_stock_weights(load_classifier(self._work_folder.best).network)
             logits_NK = compute_logits(setup.classifier, setup.validation, setup.config)
         finished = FinishedFold(history=tuple(history), logits_NK=logits_NK)
         if setup.data.folds is None:
@@ -220,7 +220,7 @@ class Trainings:
             finished: these models.
             students: makes the student of all teachers; None trains on the labelled rows alone.
         """
-        setup, folds = self._setup.begin_again(), self._setup.data.folds
+        setup, folds = self._setup.reset(), self._setup.data.folds
         assert folds is not None
         if students is not None:
             setup = students.make(setup, ALL_ROWS)
@@ -229,7 +229,7 @@ class Trainings:
         history = average_histories(finished)
         self._train(setup, schedule, history)
         joined_NK = join_logits([one.logits_NK for one in finished], folds)
-        return TrainedModel(history, setup, self._checkpoint.best, joined_NK)
+        return TrainedModel(history, setup, self._work_folder.best, joined_NK)
 
     def _train(self, setup: Setup, schedule: Schedule, history: Sequence[HistoryEntry] = ()) -> list[HistoryEntry]:
         """Train from the beginning, or from the state to resume from if it is within this training.
@@ -245,7 +245,7 @@ class Trainings:
         def on_candidate(entry: HistoryEntry | None) -> None:
             stored = [entry] if entry else history
             if entry is None or entry.best:
-                self._checkpoint.save_best(setup.save, describe_model(setup, stored, {}), to_rows(stored))
+                self._work_folder.save_best(setup.save, describe_model(setup, stored, {}), to_rows(stored))
             if entry:
                 unlogged.append(entry)
 
@@ -265,7 +265,7 @@ class Trainings:
 
     def _take_part(self, part: int) -> Setup:
         """The run on the labelled rows of a part: of a fold, or of the split."""
-        return self._setup if self._setup.data.folds is None else self._setup.take_fold(part)
+        return self._setup if self._setup.data.folds is None else self._setup.with_fold(part)
 
     def _name_training(self) -> str | None:
         """Which of the trainings is next, such as `teacher 1 of 3 of fold 2 of 5`; None if there is only one."""
@@ -274,7 +274,7 @@ class Trainings:
             share, part = divmod(done, self._num_parts)
             rows = f"{count_training_rows(self._setup.data, self._shares[share]):,} rows of the learning curve"
             return f"{rows}, fold {part + 1} of {self._num_parts}" if folds else rows
-        if folds is None and self._teaching is None:
+        if folds is None and self._plan is None:
             return None
         part, member = divmod(len(self._finished), self._members)
         role = "" if folds else "the teacher"
@@ -299,4 +299,4 @@ class Trainings:
             more, further = store_folds(finished, name)
             progress |= {name: more} if more else {}
             tensors |= further
-        self._checkpoint.save_state(snapshot.values | progress | self._kept, snapshot.tensors | tensors)
+        self._work_folder.save_state(snapshot.values | progress | self._constants, snapshot.tensors | tensors)

@@ -11,7 +11,7 @@ from sentiment_batch.model.torch_operators import interpolate_in_place
 if TYPE_CHECKING:
     import torch
 
-    from sentiment_batch.model.classifier import SentimentClassifier
+    from sentiment_batch.model.classifier import EncoderClassifier
 
 GROWTH_POWER = 1
 """Until the decay is reached, the weights of step n count in proportion to n to this power."""
@@ -28,7 +28,7 @@ class WeightAverage:
         decay: the largest share of the average that a step keeps. The average covers about `1 / (1 - decay)` steps.
     """
 
-    def __init__(self, classifier: SentimentClassifier, decay: float) -> None:
+    def __init__(self, classifier: EncoderClassifier, decay: float) -> None:
         self._decay = decay
         self._weights = dict(classifier.named_parameters())
         self._average = {name: one.detach().clone() for name, one in self._weights.items()}
@@ -49,11 +49,14 @@ class WeightAverage:
             self._swap()
 
     def capture(self) -> dict[str, torch.Tensor]:
-        """The average of each weight, by its name."""
+        """The average of each weight, by the name of the parameter in the classifier, such as `linear.weight`."""
         return dict(self._average)
 
     def restore(self, captured: Mapping[str, torch.Tensor]) -> None:
         """Become what `capture` gave.
+
+        Args:
+            captured: the average of each weight, by the name of the parameter.
 
         Raises:
             KeyError: a weight is missing.

@@ -114,7 +114,7 @@ def test_other_columns_are_refused_with_the_file(days, header, said):
 def test_other_types_are_refused_with_the_file(tmp_path):
     (tmp_path / "1.jsonl").write_text('{"text": "good", "n": 1}\n')
     (tmp_path / "2.jsonl").write_text('{"text": "bad", "n": {"a": 1}}\n')
-    with pytest.raises(InputError, match=r"2\.jsonl does not match the files before it: column 'n'"):
+    with pytest.raises(InputError, match=r"2\.jsonl does not match the other files: column 'n'"):
         rows(tmp_path / "*.jsonl")
 
 
@@ -200,7 +200,7 @@ def test_files_with_hidden_names_are_left_out_with_a_warning(tmp_path, caplog, p
     assert [file.location for file in found] == [str(tmp_path / "a.csv")]
     warnings = [record.getMessage() for record in caplog.records if "begin with . or _" in record.getMessage()]
     assert [warning.partition(": ")[2] for warning in warnings] == [
-        "files whose names begin with . or _ are left out, such as '_b.csv'"
+        "files and folders whose names begin with . or _ are left out, such as '_b.csv'"
     ]
 
 

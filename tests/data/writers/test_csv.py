@@ -241,7 +241,7 @@ def test_bytes_that_are_not_utf_8_come_out_as_they_went_in():
         (pa.binary(4), "fixed_size_binary"),
         (pa.list_(pa.struct([("x", pa.large_binary())])), "large_binary within list"),
         (pa.dictionary(pa.int8(), pa.binary()), "binary"),
-        (pa.uuid(), "fixed_size_binary"),
+        (pa.list_(pa.uuid()), "fixed_size_binary"),
         (pa.month_day_nano_interval(), "month_day_nano_interval"),
         (pa.sparse_union([pa.field("a", pa.int8())]), "sparse_union"),
     ],

@@ -244,12 +244,12 @@ class FailsAt(io.BytesIO):
     ],
 )
 def test_an_error_at_the_nth_write_leaves_nothing(tmp_path, monkeypatch, name, encoder, capfd):
-    create = atomic.PartFile._create
+    create = atomic.HiddenFile._create
     message = f"{tmp_path / name} cannot be written: the disk is full. "
     message += "Free some space there, or name another destination."
     n = 0
     while True:
-        monkeypatch.setattr(atomic.PartFile, "_create", lambda self, n=n: FailsAt(create(self), n))
+        monkeypatch.setattr(atomic.HiddenFile, "_create", lambda self, n=n: FailsAt(create(self), n))
         error = outcome(tmp_path / name, encoder)
         if error is None:
             break

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from sentiment_batch.model.forward import attention
-from sentiment_batch.model.forward.attention import CUDA_LENGTH_STEP, WORKSPACE_ROW_STEP, CpuTexts, CudaTexts, Workspace
+from sentiment_batch.model.forward.attention import (
+    CUDA_LENGTH_STEP,
+    WORKSPACE_ROW_STEP,
+    CpuPackAttention,
+    CudaPackAttention,
+    Workspace,
+)
 from sentiment_batch.model.forward.packed import build_packed
 from sentiment_batch.tokenization.packing import BatchShape, build_pack
 from tests.ragged_tokens import LENGTHS, PACKED, all_segments, draw_tokens, load_classifiers, stock_probabilities
@@ -67,7 +73,7 @@ def strategies(tmp_path_factory):
 
 def walked(model, one_pack):
     with torch.inference_mode():
-        return model.compute(CudaTexts(one_pack, model.heads, torch.device("cpu"), model.padding))
+        return model.compute(CudaPackAttention(one_pack, model.heads, torch.device("cpu"), model.position_padding_id))
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
@@ -99,10 +105,10 @@ def test_the_kernel_gets_the_longest_length_in_steps(strategies, kernel):
     for longest, told in ((1, 64), (64, 64), (65, 128), (129, 192)):
         segments = draw_tokens([longest, 1], 30)
         one_pack = build_pack(segments, all_segments(segments))
-        texts = CudaTexts(one_pack, HEADS, torch.device("cpu"), None)
+        texts = CudaPackAttention(one_pack, HEADS, torch.device("cpu"), None)
         texts.attend(torch.zeros(longest + 1, 3 * 32))
         assert kernel.calls[-1][2:] == (told, told)
-    assert model.padding is None
+    assert model.position_padding_id is None
 
 
 def test_torch_s_kernel_gets_seven_positional_arguments(monkeypatch):
@@ -124,7 +130,7 @@ def test_everything_about_a_pack_goes_to_the_device_in_one_copy(strategies, kern
     copies = []
     monkeypatch.setattr(attention, "move_to_device", lambda tensor, device: copies.append(tensor.dtype) or tensor)
     segments = draw_tokens([9, 4, 4], 30)
-    texts = CudaTexts(build_pack(segments, all_segments(segments)), HEADS, torch.device("cpu"), 1)
+    texts = CudaPackAttention(build_pack(segments, all_segments(segments)), HEADS, torch.device("cpu"), 1)
     assert copies == [torch.int32]
     assert texts.ids.tolist() == segments.ids.tolist()
     assert texts.first.tolist() == [0, 9, 13]
@@ -134,7 +140,7 @@ def looped(one_pack, qkv, held=2**19):
     """The loop's attention of all tokens and of the first ones, with so many scores held at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention, "MAX_CACHED_SCORES", held)
-        texts = CpuTexts(one_pack, HEADS, Workspace(qkv.dtype), None)
+        texts = CpuPackAttention(one_pack, HEADS, Workspace(qkv.dtype), None)
         return texts.attend(qkv).clone(), texts.attend_first(qkv[texts.first, :32], qkv[:, 32:])
 
 

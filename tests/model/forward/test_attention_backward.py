@@ -13,15 +13,15 @@ from torch.nn import functional as F
 
 from sentiment_batch.model.forward import attention_backward
 from sentiment_batch.model.forward.attention import LENGTH_STEP
-from sentiment_batch.model.forward.attention_backward import FIRST_LENGTH_STEP, TrainingTexts, group_runs
+from sentiment_batch.model.forward.attention_backward import FIRST_LENGTH_STEP, TrainingPackAttention, group_runs
 from sentiment_batch.tokenization.packing import Pack
 
 HEADS, WIDTH = 3, 12
 
 
-def texts_of(lengths) -> TrainingTexts:
+def texts_of(lengths) -> TrainingPackAttention:
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return TrainingTexts(Pack(ids=np.zeros(sum(lengths), dtype=np.int32), offsets=offsets), HEADS)
+    return TrainingPackAttention(Pack(ids=np.zeros(sum(lengths), dtype=np.int32), offsets=offsets), HEADS)
 
 
 def drawn(rows: int, parts: int, dtype=torch.float64) -> torch.Tensor:
@@ -146,7 +146,7 @@ def test_a_run_holds_as_many_texts_as_a_power_of_two():
 def test_filling_tokens_reach_no_text_and_get_no_gradient(lengths, more):
     qkv = drawn(sum(lengths) + more, 3)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    texts = TrainingTexts(Pack(ids=np.zeros(len(qkv), dtype=np.int32), offsets=offsets), HEADS)
+    texts = TrainingPackAttention(Pack(ids=np.zeros(len(qkv), dtype=np.int32), offsets=offsets), HEADS)
     found = texts.attend(qkv)
     (gradient,) = torch.autograd.grad(found.sum(), qkv)
     alone = texts_of(lengths).attend(qkv[: sum(lengths)])

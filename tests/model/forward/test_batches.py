@@ -18,7 +18,6 @@ from sentiment_batch.tokenization.packing import BatchShape, Tokens
 class Stand:
     """A model whose device holds only so many tokens; its logits are sums over the tokens of a text."""
 
-    labels = ("a", "b")
     pad_id = 9
 
     def __init__(self, room=10**9, error=None):
@@ -42,6 +41,7 @@ def tokens(*lengths):
         offsets=offsets,
         owners=np.arange(len(lengths)),
         cut=np.zeros(len(lengths), dtype=np.bool_),
+        uncut_lengths=np.array(lengths),
     )
 
 
@@ -55,7 +55,7 @@ SEGMENTS = tokens(3, 1, 12, 5, 5, 2, 8, 1)
 
 def run(stand, segments, budget, **options):
     budget = budget if isinstance(budget, Budget) else Budget(budget)
-    return compute_segment_logits(PaddedStrategy(model=stand, device="cpu"), segments, budget, **options)
+    return compute_segment_logits(PaddedStrategy(model=stand, device="cpu", classes=2), segments, budget, **options)
 
 
 @pytest.mark.parametrize("budget", [1, 5, 12, 24, 1000])
@@ -111,7 +111,7 @@ def test_other_failures_of_the_model_pass():
 
 
 def test_out_of_memory_in_a_deterministic_run_is_an_error():
-    strategy = PaddedStrategy(model=Stand(11), device="cpu", shape=BatchShape(tokens=64, texts=4))
+    strategy = PaddedStrategy(model=Stand(11), device="cpu", classes=2, shape=BatchShape(tokens=64, texts=4))
     with pytest.raises(DeviceError, match=r"not hold the 64 tokens of a deterministic.*without `deterministic=True`"):
         compute_segment_logits(strategy, SEGMENTS, Budget(96))
 
@@ -143,7 +143,7 @@ def test_the_callback_for_tokens_may_end_the_work():
 
 
 def test_the_time_of_the_device_is_measured_until_the_last_batch():
-    launched = launch_batches(PaddedStrategy(model=Stand(), device="cpu"), SEGMENTS, Budget(5))
+    launched = launch_batches(PaddedStrategy(model=Stand(), device="cpu", classes=2), SEGMENTS, Budget(5))
     assert launched.seconds() == launched.seconds() > 0
 
 
@@ -159,7 +159,9 @@ def test_logits_are_copied_behind_their_own_batches(monkeypatch):
 
     monkeypatch.setattr(torch.Tensor, "to", copied)
     monkeypatch.setattr(torch, "cat", lambda some: events.append(f"join {len(some)}") or cat(some))
-    launched = [launch_batches(PaddedStrategy(model=stand, device="cpu"), SEGMENTS, Budget(5)) for _ in range(2)]
+    launched = [
+        launch_batches(PaddedStrategy(model=stand, device="cpu", classes=2), SEGMENTS, Budget(5)) for _ in range(2)
+    ]
     assert events == [f"join {len(launched[0].order)}", f"copy {len(SEGMENTS.lengths)}"] * 2
     np.testing.assert_array_equal(launched[0].logits(), launched[1].logits())
 

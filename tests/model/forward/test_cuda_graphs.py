@@ -10,7 +10,7 @@ import torch
 
 from sentiment_batch.model.forward import attention, cuda_graphs
 from sentiment_batch.settings import TrainSettings
-from sentiment_batch.tokenization.packing import Pack, close_pack
+from sentiment_batch.tokenization.packing import Pack, append_filler_segment
 from sentiment_batch.training import optimizer
 from sentiment_batch.training.optimizer import MicroBatches
 from tests.model.forward.test_attention import Kernel
@@ -218,7 +218,7 @@ def test_closed_packs_have_few_sizes_and_valid_positions():
             lengths = np.full(-(-tokens // longest), longest)
             lengths[-1] -= lengths.sum() - tokens
             pack = Pack(ids=np.ones(tokens, np.int32), offsets=np.concatenate([[0], np.cumsum(lengths)]))
-            found = close_pack(pack, 8, longest)
+            found = append_filler_segment(pack, 8, longest)
             assert found.offsets[:-1].tolist() == pack.offsets.tolist()
             assert found.offsets[-1] == len(found.ids)
             assert 1 <= found.lengths[-1] <= longest

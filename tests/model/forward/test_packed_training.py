@@ -17,7 +17,7 @@ from sentiment_batch.model.forward.packed_training import (
     uses_cuda_kernel,
 )
 from sentiment_batch.settings import TrainSettings
-from sentiment_batch.tokenization.packing import Pack, fill_pack, pad_pack
+from sentiment_batch.tokenization.packing import Pack, round_up_pack, to_rectangle
 from sentiment_batch.training import optimizer
 from sentiment_batch.training.batches import LengthGroupedBatches
 from tests.model.forward.test_attention import Kernel
@@ -34,7 +34,7 @@ def classifier_and_pack(learner):
 
 
 def reference(classifier, pack) -> torch.Tensor:
-    ids, mask = pad_pack(pack, 0)
+    ids, mask = to_rectangle(pack, 0)
     return classifier(torch.from_numpy(ids), torch.from_numpy(mask))
 
 
@@ -63,8 +63,8 @@ def test_with_the_kernel_of_cuda_too(classifier_and_pack, monkeypatch):
     kernel = Kernel()
     monkeypatch.setattr(attention, "variable_length_attention", kernel)
     monkeypatch.setattr(
-        "sentiment_batch.model.forward.packed_training.TrainingTexts",
-        lambda pack, heads: attention.CudaTexts(pack, heads, torch.device("cpu"), None),
+        "sentiment_batch.model.forward.packed_training.TrainingPackAttention",
+        lambda pack, heads: attention.CudaPackAttention(pack, heads, torch.device("cpu"), None),
     )
     way, _ = choose_training_pass(classifier, "cpu", "float32")
     assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
@@ -210,7 +210,7 @@ def test_an_epoch_has_fewer_shapes_than_onednn_keeps_kernels(batch_size, median,
     for rows in LengthGroupedBatches(lengths, batch_size, seed=0):
         offsets = np.concatenate([[0], np.cumsum(lengths[rows])])
         pack = Pack(ids=np.zeros(offsets[-1], dtype=np.int32), offsets=offsets)
-        sizes.add(len(fill_pack(pack, SIZES_PER_DOUBLING).ids))
+        sizes.add(len(round_up_pack(pack, SIZES_PER_DOUBLING).ids))
         runs |= {(len(run.lengths), run.rounded) for run in group_runs(pack.lengths.tolist())}
         first_runs |= {(len(run.lengths), run.rounded) for run in group_runs(pack.lengths.tolist(), FIRST_LENGTH_STEP)}
     # five linear products and one GELU, and five products of attention, forward and backward

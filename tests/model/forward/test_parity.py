@@ -253,9 +253,9 @@ def test_a_named_dtype_is_taken_without_a_check(tiny_model, name):
 def cpu_as_cuda(pretend_cuda, monkeypatch):
     """A CPU that computes what is sent to a CUDA device."""
     pretend_cuda()
-    to, clock = LoadedModel.to, batches._start_clock
+    to, clock = LoadedModel.to, batches._Stopwatch
     monkeypatch.setattr(LoadedModel, "to", lambda self, device, dtype: to(self, "cpu", dtype))
-    monkeypatch.setattr(batches, "_start_clock", lambda device: clock("cpu"))
+    monkeypatch.setattr(batches, "_Stopwatch", lambda device: clock("cpu"))
     monkeypatch.setattr(strategies, "move_to_device", lambda tensor, device: tensor)
 
 

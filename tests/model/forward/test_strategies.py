@@ -32,7 +32,7 @@ def halves(tmp_path_factory):
 
 
 def padded(loaded, shape=None):
-    return PaddedStrategy(model=loaded, device="cpu", shape=shape)
+    return PaddedStrategy(model=loaded, device="cpu", classes=3, shape=shape)
 
 
 def strategies(loaded, dtype, shape=None):
@@ -128,7 +128,7 @@ def test_a_fixed_rectangle_depends_on_its_length_only():
     one_each = [(1, 32)] * 3 + [(1, 64)] * 2 + [(1, 96), (1, 128)]
     whole = [(8, 32)] * 3 + [(4, 64)] * 2 + [(2, 96), (2, 128)]
     for device, expected in (("cpu", one_each), ("meta", whole)):
-        strategy = PaddedStrategy(model=Spy(), device=device, shape=BatchShape(tokens=256, texts=9))
+        strategy = PaddedStrategy(model=Spy(), device=device, classes=2, shape=BatchShape(tokens=256, texts=9))
         for row in all_segments(segments):
             assert strategy.logits(segments, np.array([row])).shape == (1, 2)
         assert shapes == [(shape, False) for shape in expected]  # with a mask even where it is full
@@ -136,7 +136,9 @@ def test_a_fixed_rectangle_depends_on_its_length_only():
     assert padded(Spy(), BatchShape(tokens=256, texts=9)).logits(segments, all_segments(segments)).shape == (7, 2)
     assert [shape for shape, _ in shapes] == one_each
     shapes.clear()
-    bare = PaddedStrategy(model=Spy(), device="cpu", shape=BatchShape(tokens=256, texts=9), equal_lengths=True)
+    bare = PaddedStrategy(
+        model=Spy(), device="cpu", classes=2, shape=BatchShape(tokens=256, texts=9), equal_lengths=True
+    )
     assert bare.logits(draw_tokens([5, 33], 30), np.arange(2)).shape == (2, 2)
     assert shapes == [((1, 5), False), ((1, 33), False)]
 
@@ -145,7 +147,7 @@ def test_a_fixed_rectangle_depends_on_its_length_only():
 def test_only_equal_lengths_share_a_batch_if_padding_matters(lengths, budget, threads):
     lengths = np.array(lengths, dtype=np.int64)
     for shape in (None, BatchShape(tokens=256, texts=5)):
-        batches = PaddedStrategy(model=None, device="cpu", shape=shape, equal_lengths=True).plan(
+        batches = PaddedStrategy(model=None, device="cpu", classes=2, shape=shape, equal_lengths=True).plan(
             lengths, budget, threads
         )
         assert sorted(row for rows in batches for row in rows.tolist()) == list(range(len(lengths)))

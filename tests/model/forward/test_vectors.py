@@ -48,7 +48,7 @@ def test_vectors_are_those_of_the_stock_code(family, tmp_path):
 def test_padded_batches_give_the_vectors_of_packs(scorer, monkeypatch):
     backend = scorer.local()
     packed = compute_vectors(scorer, SENTENCES)
-    monkeypatch.setattr(backend, "strategy", PaddedStrategy(model=backend.loaded, device="cpu"))
+    monkeypatch.setattr(backend, "strategy", PaddedStrategy(model=backend.loaded, device="cpu", classes=2))
     assert isinstance(make_vector_strategy(backend.strategy, 32, lambda: backend.loaded), PaddedStrategy)
     assert np.allclose(compute_vectors(scorer, SENTENCES), packed, atol=2e-5)
 

@@ -18,7 +18,7 @@ from sentiment_batch.errors import DeviceError, InputError, OutputError, PluginE
 from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.plugins.registry import Format, Registry
 from sentiment_batch.scoring import worker_parts
-from sentiment_batch.scoring.annotate import Annotation
+from sentiment_batch.scoring.annotate import TableAnnotator
 from sentiment_batch.scoring.backends import distributed, row_blocks
 from sentiment_batch.scoring.backends.tasks import BlockTask, PartTask
 from sentiment_batch.scoring.job import ScoreJob
@@ -210,13 +210,13 @@ def test_a_worker_on_another_kind_of_cpu_is_refused_a_part(run, on_another_cpu, 
 def test_an_input_that_changes_under_way_ends_the_run(run, engine, source, tmp_path, monkeypatch):
     copy = tmp_path / "copy.parquet"
     copy.write_bytes(source.read_bytes())
-    real = Annotation.write
+    real = TableAnnotator.write
 
     def write(self, *given, **options):
         pq.write_table(pq.read_table(source).slice(1), copy)
         return real(self, *given, **options)
 
-    monkeypatch.setattr(Annotation, "write", write)
+    monkeypatch.setattr(TableAnnotator, "write", write)
     with pytest.raises(InputError, match=r"copy\.parquet"):
         run("out.csv", by=engine, source=str(copy))
     assert content(tmp_path / "out.csv") is None
@@ -237,7 +237,7 @@ def test_a_file_of_a_worker_that_is_not_seen_here_is_named(run, engine, tmp_path
 
 
 def test_attempts_that_fail_leave_no_file(run, engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(Annotation, "write", lambda self, *given, **options: 1 / 0)
+    monkeypatch.setattr(TableAnnotator, "write", lambda self, *given, **options: 1 / 0)
     with pytest.raises(PluginError, match=r"'.*' failed on `engine=\"threads\"`: ZeroDivisionError"):
         run("out/", by=engine)
     time.sleep(0.2)
@@ -251,7 +251,7 @@ def test_engines_that_are_not_there_or_no_engines_are_named(tiny_model):
         Scorer.load(tiny_model, engine="broken")
     with pytest.raises(PluginError, match=r"on `engine=\"raising\"`: ZeroDivisionError"):
         Scorer.load(tiny_model, engine="raising")
-    with pytest.raises(UsageError, match=r"`engine_option` is for engines of plugins"):
+    with pytest.raises(UsageError, match=r"`engine_options` is for engines of plugins"):
         ScoreSettings(engine_options={"actors": "8"})
 
 

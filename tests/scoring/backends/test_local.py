@@ -26,8 +26,8 @@ ROWS = 30
 @pytest.fixture
 def load(tiny_model, monkeypatch):
     """Opens the tiny model on a device that is no CPU to the backend; each job is long enough to compile."""
-    clock, opened = batches._start_clock, []
-    monkeypatch.setattr(batches, "_start_clock", lambda device: clock("cpu"))
+    clock, opened = batches._Stopwatch, []
+    monkeypatch.setattr(batches, "_Stopwatch", lambda device: clock("cpu"))
     monkeypatch.setattr(local, "MIN_OPERATIONS_TO_COMPILE", 1.0)
 
     def load(compile=None):

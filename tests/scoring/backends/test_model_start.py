@@ -202,7 +202,7 @@ def test_no_record_is_written_if_the_files_give_something_else(damage, tiny_mode
 
 
 def test_no_record_is_written_for_a_model_that_changes_meanwhile(model, monkeypatch):
-    monkeypatch.setattr(fast_start, "digest_model_folder", lambda folder: "of the new files")
+    monkeypatch.setattr(fast_start, "hash_model_folder", lambda folder: "of the new files")
     assert not is_fast(model)
     assert records() == []
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from sentiment_batch import Scorer
-from sentiment_batch.cli.option_words import word_options
+from sentiment_batch.cli.option_words import format_as_options
 from sentiment_batch.cli.score import score
 from sentiment_batch.model.device import describe_hardware
 from sentiment_batch.scoring.output.fingerprint import describe_scoring, list_changes
@@ -27,7 +27,7 @@ from tests.rare_models import write_rare_model
 )
 def test_a_changed_setting_is_worded_as_its_option(name, old, new, message):
     [change] = list_changes({"settings": {name: old}}, {"settings": {name: new}})
-    assert word_options(change, score) == message
+    assert format_as_options(change, score) == message
 
 
 def test_of_two_long_lists_the_difference_is_shown():
@@ -75,7 +75,7 @@ def test_settings_that_an_older_run_did_not_store_are_defaults():
     new = dict.fromkeys(["header", "skip_rows", "comment", "escape", "sheet"])
     assert list_changes({"settings": {"encoding": None}}, {"settings": {"encoding": None} | new}) == []
     [change] = list_changes({"settings": {}}, {"settings": new | {"skip_rows": 2}})
-    assert word_options(change, score) == "--skip-rows was not given and is 2"
+    assert format_as_options(change, score) == "--skip-rows was not given and is 2"
 
 
 def test_transformers_counts_for_a_model_that_its_code_computes(scorer, tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sentiment_batch.errors import InputError, OutputError
-from sentiment_batch.files.checksums import MAX_JSON_BYTES, checked_json, json_sha256
+from sentiment_batch.files.checksums import MAX_JSON_BYTES, checked_json, hash_json
 from sentiment_batch.records import WriteOptions
 from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output.verify import verify_output
@@ -304,7 +304,7 @@ def test_an_absurd_job_never_gives_its_parts_away(run, tmp_path, content):
     (work / "job.json").write_bytes(checked_json(content))
     if isinstance(content, dict):  # with parts that name it
         record = json.loads((work / "part-00000.json").read_text())["content"]
-        (work / "part-00000.json").write_bytes(checked_json(record | {"job": json_sha256(content)}))
+        (work / "part-00000.json").write_bytes(checked_json(record | {"job": hash_json(content)}))
     with pytest.raises(OutputError, match=r"`restart=True`") as caught:
         run("out.csv")
     assert "\n" not in str(caught.value)

@@ -144,5 +144,5 @@ def test_a_folder_whose_upload_was_interrupted_is_sent_again(score, store, monke
 def test_a_storage_without_a_place_in_it_is_no_output(url):
     from sentiment_batch.data.formats import find_writer_format
 
-    with pytest.raises(OutputError, match="is no place for an output"):
+    with pytest.raises(OutputError, match="no output can be written to"):
         locate_output(url, find_writer_format("out.csv"))

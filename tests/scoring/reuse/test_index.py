@@ -8,7 +8,7 @@ import pytest
 
 from sentiment_batch.errors import OutputError
 from sentiment_batch.scoring.reuse import index as index_module
-from sentiment_batch.scoring.reuse.index import ScoredTextIndex, digest_texts
+from sentiment_batch.scoring.reuse.index import ScoredTextIndex, hash_texts
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def index(tmp_path):
 
 
 def digests(*texts):
-    return digest_texts(pa.array(texts, pa.large_string()))
+    return hash_texts(pa.array(texts, pa.large_string()))
 
 
 def numbered(count):

@@ -97,7 +97,7 @@ def test_equal_runs_have_no_differences(score, scorer, tmp_path):
     kept = json.loads((tmp_path / "new.csv.manifest.json").read_text())["content"]
     assert (kept["reuse_differences"], kept["reuse_tolerance"]) == ([], None)
     assert kept["settings"]["reuse"] == f"{tmp_path}/old.csv"
-    assert kept["reused_manifest"] == manifest.hash_file_at(f"{tmp_path}/old.csv.manifest.json")[1]
+    assert kept["reused_manifest"] == manifest.read_size_and_sha256(f"{tmp_path}/old.csv.manifest.json")[1]
 
 
 def test_differences_of_earlier_runs_are_handed_on(score, scorer, tmp_path):
@@ -157,7 +157,7 @@ def test_a_place_without_a_manifest_is_refused_by_its_name(score, exact):
 def forge(folder, table):
     """Put another table in the place of an output, with a manifest that fits it."""
     pq.write_table(table, folder / "scored.parquet")
-    size, digest = manifest.hash_file_at(f"{folder}/scored.parquet")
+    size, digest = manifest.read_size_and_sha256(f"{folder}/scored.parquet")
     files = [{"name": "scored.parquet", "rows": ROWS, "bytes": size, "sha256": digest}]
     change_manifest(folder / "scored.parquet.manifest.json", files=files)
 

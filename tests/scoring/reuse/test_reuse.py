@@ -122,7 +122,7 @@ def test_a_run_in_place_killed_anywhere_loses_nothing(score, tmp_path, out, end_
 def test_a_finished_run_in_place_is_not_scored_again(score, tmp_path, monkeypatch):
     score("old.parquet", "same.csv")
     with monkeypatch.context() as patch:
-        patch.setattr(manifest, "_place", _die)
+        patch.setattr(manifest, "_copy_beside_output", _die)
         with pytest.raises(CutOffError):
             score("new.parquet", "same.csv", reuse="same.csv", overwrite=True)
     again = score("new.parquet", "same.csv", reuse="same.csv", overwrite=True)

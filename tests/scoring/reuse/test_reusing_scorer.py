@@ -8,7 +8,7 @@ import pytest
 
 from sentiment_batch.errors import ModelError
 from sentiment_batch.scoring.backends.row_blocks import Failure, RowBlock, ScoredBlock
-from sentiment_batch.scoring.reuse.index import ScoredTextIndex, digest_texts
+from sentiment_batch.scoring.reuse.index import ScoredTextIndex, hash_texts
 from sentiment_batch.scoring.reuse.reusing_scorer import ReusingScorer, _divide
 
 KNOWN = ("one", "two")
@@ -17,7 +17,7 @@ KNOWN = ("one", "two")
 @pytest.fixture
 def index(tmp_path):
     made = ScoredTextIndex(tmp_path / "index", labels=2)
-    made.add(digest_texts(pa.array(KNOWN, pa.large_string())), np.array([[0.9, 0.1], [0.2, 0.8]], np.float32))
+    made.add(hash_texts(pa.array(KNOWN, pa.large_string())), np.array([[0.9, 0.1], [0.2, 0.8]], np.float32))
     made.finish()
     yield made
     made.close()

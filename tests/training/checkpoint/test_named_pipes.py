@@ -7,7 +7,7 @@ import os
 import pytest
 
 from sentiment_batch.errors import OutputError
-from sentiment_batch.settings import META
+from sentiment_batch.settings import META_FILE
 from sentiment_batch.training.checkpoint.model_folders import read_run_digest
 from sentiment_batch.training.checkpoint.state_file import STATE_NAME, read_state
 
@@ -19,5 +19,5 @@ def test_a_pipe_in_place_of_the_state_is_an_error(tmp_path):
 
 
 def test_a_pipe_in_place_of_the_metadata_names_no_run(tmp_path):
-    os.mkfifo(tmp_path / META)
+    os.mkfifo(tmp_path / META_FILE)
     assert read_run_digest(tmp_path) is None

@@ -7,7 +7,7 @@ import pytest
 
 from sentiment_batch.errors import OutputError
 from sentiment_batch.training.checkpoint.output_checks import check_replaceable
-from sentiment_batch.training.checkpoint.work_folder import Checkpoint
+from sentiment_batch.training.checkpoint.work_folder import WorkFolder
 
 HISTORY = [{"epoch": 1, "best": True}]
 META = {
@@ -38,17 +38,17 @@ def content(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def begun():
-    """Makes a checkpoint that may be saved to; all are closed at the end, as their locks are."""
+    """Makes a work_folder that may be saved to; all are closed at the end, as their locks are."""
     made = []
 
-    def begun(output: Path, *, overwrite: bool = False, resume: bool = False, restart: bool = False) -> Checkpoint:
-        made.append(Checkpoint(output, overwrite=overwrite, resume=resume, restart=restart))
+    def begun(output: Path, *, overwrite: bool = False, resume: bool = False, restart: bool = False) -> WorkFolder:
+        made.append(WorkFolder(output, overwrite=overwrite, resume=resume, restart=restart))
         made[-1].begin({})
         return made[-1]
 
     yield begun
-    for checkpoint in made:
-        checkpoint.close()
+    for work_folder in made:
+        work_folder.close()
 
 
 @pytest.fixture
@@ -61,30 +61,30 @@ def model(tmp_path) -> Path:
 
 
 def test_the_best_state_becomes_the_model_and_nothing_remains(begun, tmp_path):
-    checkpoint = begun(tmp_path / "deep" / "model")
-    checkpoint.save_best(fill("first"), META, HISTORY)
-    checkpoint.save_best(fill("second"), META, HISTORY)
-    assert content(checkpoint.best)["model.safetensors"] == "second"
-    assert not checkpoint.output.exists()
-    assert checkpoint.publish() == tmp_path / "deep" / "model"
-    assert content(checkpoint.output) == {"config.json": "{}", "model.safetensors": "second"}
-    assert list(checkpoint.output.parent.iterdir()) == [checkpoint.output]
+    work_folder = begun(tmp_path / "deep" / "model")
+    work_folder.save_best(fill("first"), META, HISTORY)
+    work_folder.save_best(fill("second"), META, HISTORY)
+    assert content(work_folder.best)["model.safetensors"] == "second"
+    assert not work_folder.output.exists()
+    assert work_folder.publish() == tmp_path / "deep" / "model"
+    assert content(work_folder.output) == {"config.json": "{}", "model.safetensors": "second"}
+    assert list(work_folder.output.parent.iterdir()) == [work_folder.output]
 
 
 def test_a_model_is_described_beside_its_weights(begun, tmp_path):
-    checkpoint = begun(tmp_path / "model")
-    checkpoint.save_best(fill("x"), {**META, "metrics": {"validation": None}}, HISTORY)
-    checkpoint.save_best(fill("y"), META, HISTORY, lambda folder: {"page": " ".join(sorted(content(folder)))})
-    assert content(checkpoint.best) == {
+    work_folder = begun(tmp_path / "model")
+    work_folder.save_best(fill("x"), {**META, "metrics": {"validation": None}}, HISTORY)
+    work_folder.save_best(fill("y"), META, HISTORY, lambda folder: {"page": " ".join(sorted(content(folder)))})
+    assert content(work_folder.best) == {
         "config.json": "{}",
         "model.safetensors": "y",
         "page": "config.json model.safetensors",
     }
-    meta = json.loads((checkpoint.best / "sentiment_batch.json").read_text())
+    meta = json.loads((work_folder.best / "sentiment_batch.json").read_text())
     assert {name: value for name, value in meta.items() if name not in {"files", "sha256"}} == META
     assert sorted(meta["files"]) == ["config.json", "model.safetensors"]
-    assert (checkpoint.best / "README.md").read_text().startswith("---\n")
-    assert (checkpoint.best / "training_log.csv").read_text() == "epoch,best\n1,True\n"
+    assert (work_folder.best / "README.md").read_text().startswith("---\n")
+    assert (work_folder.best / "training_log.csv").read_text() == "epoch,best\n1,True\n"
 
 
 def test_a_model_is_never_replaced_without_overwrite(begun, model):
@@ -95,11 +95,11 @@ def test_a_model_is_never_replaced_without_overwrite(begun, model):
 
 
 def test_overwrite_keeps_the_old_model_until_the_new_is_there(begun, model):
-    checkpoint = begun(model, overwrite=True)
+    work_folder = begun(model, overwrite=True)
     (model / "vocab.txt").write_text("only in the old one")
-    checkpoint.save_best(fill("new"), META, HISTORY)
+    work_folder.save_best(fill("new"), META, HISTORY)
     assert content(model)["model.safetensors"] == "old"
-    checkpoint.publish()
+    work_folder.publish()
     assert content(model) == {"config.json": "{}", "model.safetensors": "new"}
     assert list(model.parent.iterdir()) == [model]
 
@@ -121,9 +121,9 @@ def test_a_file_is_not_replaced_an_empty_folder_may_be_filled(begun, tmp_path):
         with pytest.raises(OutputError, match="is a file"):
             check_replaceable(tmp_path / "file", overwrite)
     (tmp_path / "empty").mkdir()
-    checkpoint = begun(tmp_path / "empty")
-    checkpoint.save_best(fill("x"), META, HISTORY)
-    assert content(checkpoint.publish())["model.safetensors"] == "x"
+    work_folder = begun(tmp_path / "empty")
+    work_folder.save_best(fill("x"), META, HISTORY)
+    assert content(work_folder.publish())["model.safetensors"] == "x"
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -134,14 +134,14 @@ def test_the_current_folder_cannot_be_a_model(begun, tmp_path, monkeypatch, over
 
 
 def test_a_model_that_appeared_during_training_is_not_replaced(begun, tmp_path):
-    checkpoint = begun(tmp_path / "model")
-    checkpoint.save_best(fill("mine"), META, HISTORY)
+    work_folder = begun(tmp_path / "model")
+    work_folder.save_best(fill("mine"), META, HISTORY)
     (tmp_path / "model").mkdir()
     fill("theirs")(tmp_path / "model")
     with pytest.raises(OutputError, match="overwrite=True"):
-        checkpoint.publish()
+        work_folder.publish()
     assert content(tmp_path / "model")["model.safetensors"] == "theirs"
-    assert content(checkpoint.best)["model.safetensors"] == "mine"
+    assert content(work_folder.best)["model.safetensors"] == "mine"
 
 
 def test_what_a_killed_run_left_is_cleared_and_nothing_else(begun, tmp_path):
@@ -149,15 +149,15 @@ def test_what_a_killed_run_left_is_cleared_and_nothing_else(begun, tmp_path):
     killed.save_best(fill("killed"), META, HISTORY)
     killed.close()
     for name in ("new", "state-7.safetensors", ".state.json.12.part"):
-        (killed.work / name).mkdir() if name == "new" else (killed.work / name).touch()
+        (killed.path / name).mkdir() if name == "new" else (killed.path / name).touch()
     again = begun(tmp_path / "model", restart=True)
-    assert sorted(path.name for path in again.work.iterdir()) == ["lock", "lock.holder"]
-    (again.work / "notes.txt").write_text("precious")
+    assert sorted(path.name for path in again.path.iterdir()) == ["lock", "lock.holder"]
+    (again.path / "notes.txt").write_text("precious")
     again.close()
     for choice in ({}, {"restart": True}, {"resume": True}):
         with pytest.raises(OutputError, match="holds other things"):
             begun(tmp_path / "model", **choice)
-    assert (again.work / "notes.txt").read_text() == "precious"
+    assert (again.path / "notes.txt").read_text() == "precious"
 
 
 def test_a_best_model_without_a_state_stays_until_the_next_best(begun, tmp_path):
@@ -182,12 +182,12 @@ def test_the_state_decides_which_best_model_a_resumed_run_has(begun, tmp_path, r
     assert not killed.old.exists()
     killed.save_best(fill("second"), META, HISTORY)
     if not renamed:
-        killed.best.rename(killed.work / "new")
+        killed.best.rename(killed.path / "new")
     killed.close()
     again = begun(tmp_path / "model", resume=True)
     assert content(again.best)["model.safetensors"] == "first"
     assert not again.old.exists()
-    assert not (again.work / "new").exists()
+    assert not (again.path / "new").exists()
     again.save_best(fill("second"), META, HISTORY)
     again.save_state({"step": 2, "steps": 3, "fingerprint": {}}, {})
     assert not again.old.exists(), "it is kept no longer than it may be needed"
@@ -203,7 +203,7 @@ def test_a_run_killed_after_finishing_has_its_states_model(begun, tmp_path, rena
     killed.save_best(fill("calibrated"), META, HISTORY)
     assert content(killed.best)["model.safetensors"] == "calibrated"
     if not renamed:
-        killed.best.rename(killed.work / "new")
+        killed.best.rename(killed.path / "new")
     killed.close()
     again = begun(tmp_path / "model", resume=True)
     assert content(again.best)["model.safetensors"] == "best"
@@ -248,17 +248,17 @@ class Stop(Exception):
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), Stop(), KeyboardInterrupt()])
 def test_an_error_while_saving_leaves_the_earlier_best(begun, tmp_path, error):
-    checkpoint = begun(tmp_path / "model")
-    checkpoint.save_best(fill("earlier"), META, HISTORY)
+    work_folder = begun(tmp_path / "model")
+    work_folder.save_best(fill("earlier"), META, HISTORY)
 
     def fail(folder: Path) -> None:
         (folder / "config.json").write_text("half of it")
         raise error
 
     with pytest.raises((OutputError, Stop, KeyboardInterrupt)):
-        checkpoint.save_best(fail, META, HISTORY)
-    checkpoint.close()
-    assert content(checkpoint.best) == {"config.json": "{}", "model.safetensors": "earlier"}
+        work_folder.save_best(fail, META, HISTORY)
+    work_folder.close()
+    assert content(work_folder.best) == {"config.json": "{}", "model.safetensors": "earlier"}
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -269,8 +269,8 @@ def test_an_error_at_any_rename_leaves_best_and_old_model_whole(begun, tmp_path,
         fill("old")(output)
     rename, failures = Path.rename, 0
     for nth in range(1, 8):
-        checkpoint = begun(output, overwrite=overwrite, restart=True)
-        checkpoint.save_best(fill("first"), META, HISTORY)
+        work_folder = begun(output, overwrite=overwrite, restart=True)
+        work_folder.save_best(fill("first"), META, HISTORY)
         calls = 0
 
         def failing(path, target, nth=nth):
@@ -283,14 +283,14 @@ def test_an_error_at_any_rename_leaves_best_and_old_model_whole(begun, tmp_path,
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", failing)
             try:
-                checkpoint.save_best(fill("second"), META, HISTORY)
-                checkpoint.publish()
+                work_folder.save_best(fill("second"), META, HISTORY)
+                work_folder.publish()
             except OutputError:
                 failures += 1
             else:
                 break
-        checkpoint.close()
-        assert content(checkpoint.best)["model.safetensors"] in {"first", "second"}
+        work_folder.close()
+        assert content(work_folder.best)["model.safetensors"] in {"first", "second"}
         assert not overwrite or content(output)["model.safetensors"] == "old"
     assert failures == 3 + overwrite
     assert content(output)["model.safetensors"] == "second"
@@ -300,9 +300,9 @@ def test_a_full_disk_is_an_output_error_that_names_the_folder(begun, tmp_path):
     def full(folder: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    checkpoint = begun(tmp_path / "model")
+    work_folder = begun(tmp_path / "model")
     with pytest.raises(OutputError, match=r"model\.training cannot be written: the disk is full\. Free some space"):
-        checkpoint.save_best(full, META, HISTORY)
+        work_folder.save_best(full, META, HISTORY)
 
 
 def test_a_full_disk_is_also_known_in_the_wording_of_safetensors(begun, tmp_path):
@@ -311,9 +311,9 @@ def test_a_full_disk_is_also_known_in_the_wording_of_safetensors(begun, tmp_path
     def full(folder: Path) -> None:
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    checkpoint = begun(tmp_path / "model")
+    work_folder = begun(tmp_path / "model")
     with pytest.raises(OutputError, match="the disk is full"):
-        checkpoint.save_best(full, META, HISTORY)
+        work_folder.save_best(full, META, HISTORY)
 
 
 def test_a_place_that_cannot_be_written_is_an_output_error(begun, tmp_path):
@@ -323,22 +323,22 @@ def test_a_place_that_cannot_be_written_is_an_output_error(begun, tmp_path):
 
 
 def test_closing_removes_a_work_folder_without_a_model(begun, tmp_path):
-    checkpoint = begun(tmp_path / "model")
-    checkpoint.close()
-    assert not checkpoint.work.exists()
-    checkpoint = begun(tmp_path / "model")
-    checkpoint.save_best(fill("x"), META, HISTORY)
-    checkpoint.close()
-    assert checkpoint.best.exists()
+    work_folder = begun(tmp_path / "model")
+    work_folder.close()
+    assert not work_folder.path.exists()
+    work_folder = begun(tmp_path / "model")
+    work_folder.save_best(fill("x"), META, HISTORY)
+    work_folder.close()
+    assert work_folder.best.exists()
 
 
 def test_a_file_that_safetensors_was_writing_is_removed(begun, tmp_path):
-    checkpoint = begun(tmp_path / "model")
-    checkpoint.save_state({"step": 1, "steps": 3, "fingerprint": {}}, {})
-    begun_file = checkpoint.work / ".tmpa1B2c3"  # the name under which safetensors writes
+    work_folder = begun(tmp_path / "model")
+    work_folder.save_state({"step": 1, "steps": 3, "fingerprint": {}}, {})
+    begun_file = work_folder.path / ".tmpa1B2c3"  # the name under which safetensors writes
     begun_file.write_text("half")
-    checkpoint.close()
-    assert begun(tmp_path / "model", resume=True).work.exists()
+    work_folder.close()
+    assert begun(tmp_path / "model", resume=True).path.exists()
     assert not begun_file.exists()
 
 
@@ -349,9 +349,9 @@ def test_a_link_stays_and_what_it_points_to_becomes_the_model(begun, tmp_path, t
         (tmp_path / "disk").mkdir()
     if there == "a model":
         fill("old")(tmp_path / "disk")
-    checkpoint = begun(tmp_path / "link", overwrite=True)
-    checkpoint.save_best(fill("new"), META, HISTORY)
-    checkpoint.publish()
+    work_folder = begun(tmp_path / "link", overwrite=True)
+    work_folder.save_best(fill("new"), META, HISTORY)
+    work_folder.publish()
     assert (tmp_path / "link").is_symlink()
     assert content(tmp_path / "disk")["model.safetensors"] == "new"
 
@@ -375,13 +375,13 @@ def test_what_is_no_part_of_a_model_is_not_lost_with_it(begun, model, name):
 
 
 def test_what_reaches_a_model_during_training_is_not_lost(begun, model):
-    checkpoint = begun(model, overwrite=True)
-    checkpoint.save_best(fill("new"), META, HISTORY)
+    work_folder = begun(model, overwrite=True)
+    work_folder.save_best(fill("new"), META, HISTORY)
     (model / "notes.txt").write_text("precious")
     with pytest.raises(OutputError, match=r"holds more than a model \('notes\.txt'\)"):
-        checkpoint.publish()
+        work_folder.publish()
     assert content(model)["model.safetensors"] == "old"
-    assert content(checkpoint.best)["model.safetensors"] == "new"
+    assert content(work_folder.best)["model.safetensors"] == "new"
 
 
 @pytest.mark.parametrize(
@@ -389,25 +389,34 @@ def test_what_reaches_a_model_during_training_is_not_lost(begun, model):
 )
 def test_what_no_folder_can_be_called_is_refused_in_one_line(name):
     with pytest.raises(OutputError, match=r"cannot be the name of a model folder\. Name a new folder with `output`\.$"):
-        Checkpoint(name, overwrite=False)
+        WorkFolder(name, overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["s3://bucket/model", "https://ann:secret@host/model", "-"])
+def test_a_url_is_no_folder_to_train_into(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match=r"is no folder on this machine.*Name a folder with `output`") as refused:
+        WorkFolder(name, overwrite=False)
+    assert "secret" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_interrupt_between_the_renames_leaves_the_old_model(begun, model, monkeypatch, when):
-    checkpoint = begun(model, overwrite=True)
-    checkpoint.save_best(fill("new"), META, HISTORY)
+    work_folder = begun(model, overwrite=True)
+    work_folder.save_best(fill("new"), META, HISTORY)
     real = Path.rename
 
     def rename(self, target):
         if self == model and when == "after":
             real(self, target)
-        if self == (model if when == "after" else checkpoint.best):
+        if self == (model if when == "after" else work_folder.best):
             raise KeyboardInterrupt
         return real(self, target)
 
     monkeypatch.setattr(Path, "rename", rename)
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.publish()
+        work_folder.publish()
     assert content(model)["model.safetensors"] == "old"
 
 
@@ -415,6 +424,6 @@ def test_a_full_disk_is_known_in_the_wording_of_rust_libraries(begun, tmp_path):
     def full(folder):
         raise Exception("No space left on device (os error 28)")
 
-    checkpoint = begun(tmp_path / "model")
+    work_folder = begun(tmp_path / "model")
     with pytest.raises(OutputError, match=r"model\.training cannot be written: the disk is full"):
-        checkpoint.save_best(full, META, HISTORY)
+        work_folder.save_best(full, META, HISTORY)

@@ -108,7 +108,7 @@ def test_rare_and_unvalidated_classes_are_warnings():
         found, "Too few rows to learn from: 'odd' (3), 'rare' (1). Give more rows of each such class, or leave it out."
     )
     val = mixed(500, start=9_000, share=0.0)
-    assert only(findings(mixed(2_000), val=val), "No validation row is 'pos'")[0] == "warning"
+    assert only(findings(mixed(2_000), val=val), "No validation row has the label 'pos'")[0] == "warning"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_lengths_are_added_and_worded():
         offsets=np.concatenate([[0], np.cumsum(kept)]),
         owners=np.arange(4),
         cut=whole > 64,
-        whole=whole,
+        uncut_lengths=whole,
     )
     added = add_lengths(summary, tokens, TextPolicy(max_length=64, long_text="head-tail"), 512)
     assert summary["lengths"] is None

@@ -17,7 +17,7 @@ def tokens(whole, policy=POLICY) -> Tokens:
         offsets=np.concatenate([[0], np.cumsum(kept)]),
         owners=np.arange(len(whole)),
         cut=np.array(whole) > policy.max_length,
-        whole=np.array(whole),
+        uncut_lengths=np.array(whole),
     )
 
 
@@ -42,6 +42,7 @@ def test_windows_of_a_text_are_one_text():
             offsets=np.array([0, 4, 8, 12]),
             owners=np.array([0, 0, 1]),
             cut=np.array([True, False]),
+            uncut_lengths=np.array([6, 4]),
         ),
         POLICY,
     )

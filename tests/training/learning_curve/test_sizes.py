@@ -17,7 +17,7 @@ from sentiment_batch.training.learning_curve.sizes import (
     count_training_rows,
     describe_curve_cost,
     plan_shares,
-    take_share,
+    with_share,
 )
 from sentiment_batch.training.prepare import PreparedData, prepare
 from sentiment_batch.training.schedule import plan_schedule
@@ -106,5 +106,5 @@ def test_a_share_crops_if_its_own_rows_are_few(settings, reviews, tiny_base, mon
     how, cpu, float32 = settings(**ON), Choice(value="cpu", reason="a test"), Choice(value="float32", reason="a test")
     run = components.set_up(prepare([reviews(120)], how), tiny_base, how, cpu, float32, quiet=True)
     assert (len(run.training), run.config.random_crops) == (108, 0.0)
-    shares = {share: take_share(run, 0, share) for share in (1 / 4, 1 / 2)}
+    shares = {share: with_share(run, 0, share) for share in (1 / 4, 1 / 2)}
     assert {share: one.config.random_crops for share, one in shares.items()} == {1 / 4: 0.7, 1 / 2: 0.0}

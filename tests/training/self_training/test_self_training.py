@@ -13,7 +13,7 @@ import pytest
 
 from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.settings import TrainSettings
-from sentiment_batch.training import loop, report_data, run, trainings
+from sentiment_batch.training import loop, run, trainings
 from sentiment_batch.training.checkpoint.state import TrainState
 from sentiment_batch.training.job import TrainJob
 from sentiment_batch.training.self_training import unlabelled as reading
@@ -200,7 +200,6 @@ def test_a_finished_run_reports_its_gain_again(train, pool):
 
 
 def test_a_run_killed_at_any_file_change_ends_the_same(train, often, pool, tmp_path, monkeypatch, end_points):
-    monkeypatch.setattr(report_data, "_weigh_words", lambda *arguments: None)
     monkeypatch.setattr(TrainState, "seconds", 0.0)
     monkeypatch.setattr(SelfTraining, "kept", False)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)

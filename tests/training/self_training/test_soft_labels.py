@@ -12,7 +12,7 @@ from sentiment_batch.training.optimizer import MicroBatches, RunConfig
 from sentiment_batch.training.self_training.soft_labels import (
     MAX_BALANCE,
     average_logits,
-    choose_sure,
+    choose_pseudo_labels,
     finish_soft_labels,
     soften_labels,
 )
@@ -27,32 +27,32 @@ def logits_of(*probabilities: float) -> np.ndarray:
 
 
 def test_only_texts_with_a_sure_label_teach():
-    sure = choose_sure(logits_of(0.95, 0.7, 0.1, 0.5), HALVES, temperature=1.0, confidence=0.8, weight=1.0)
-    assert sure.places.tolist() == [0, 2]
+    sure = choose_pseudo_labels(logits_of(0.95, 0.7, 0.1, 0.5), HALVES, temperature=1.0, confidence=0.8, weight=1.0)
+    assert sure.indices_S.tolist() == [0, 2]
     assert sure.soft_SK.argmax(axis=1).tolist() == [1, 0]
 
 
 def test_a_temperature_makes_teachers_less_sure():
     logits = logits_of(0.9, 0.99)
-    assert len(choose_sure(logits, HALVES, temperature=1.0, confidence=0.85, weight=1.0).places) == 2
-    assert len(choose_sure(logits, HALVES, temperature=2.0, confidence=0.85, weight=1.0).places) == 1
+    assert len(choose_pseudo_labels(logits, HALVES, temperature=1.0, confidence=0.85, weight=1.0).indices_S) == 2
+    assert len(choose_pseudo_labels(logits, HALVES, temperature=2.0, confidence=0.85, weight=1.0).indices_S) == 1
 
 
 def test_the_classes_weigh_as_among_the_labelled_rows():
     logits = logits_of(*[0.95] * 30, *[0.05] * 20)
-    sure = choose_sure(logits, np.array([0.25, 0.75]), temperature=1.0, confidence=0.8, weight=0.5)
+    sure = choose_pseudo_labels(logits, np.array([0.25, 0.75]), temperature=1.0, confidence=0.8, weight=0.5)
     weights, likeliest = sure.soft_SK.sum(axis=1), sure.soft_SK.argmax(axis=1)
     assert weights.sum() == pytest.approx(25)
     assert weights[likeliest == 1].sum() == pytest.approx(0.75 * 25)
 
 
 def test_a_text_of_a_rare_class_counts_three_times_at_most():
-    sure = choose_sure(logits_of(*[0.95] * 99, 0.05), HALVES, temperature=1.0, confidence=0.8, weight=0.5)
+    sure = choose_pseudo_labels(logits_of(*[0.95] * 99, 0.05), HALVES, temperature=1.0, confidence=0.8, weight=0.5)
     assert sure.soft_SK.sum(axis=1).max() == pytest.approx(0.5 * MAX_BALANCE)
 
 
 def test_no_sure_text_is_no_error():
-    sure = choose_sure(logits_of(0.5, 0.6), HALVES, temperature=1.0, confidence=0.8, weight=0.5)
+    sure = choose_pseudo_labels(logits_of(0.5, 0.6), HALVES, temperature=1.0, confidence=0.8, weight=0.5)
     assert sure.soft_SK.shape == (0, 2)
 
 

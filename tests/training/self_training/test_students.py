@@ -10,9 +10,9 @@ from sentiment_batch.training import components
 from sentiment_batch.training.components import set_up
 from sentiment_batch.training.folds import FinishedFold
 from sentiment_batch.training.prepare import prepare
-from sentiment_batch.training.self_training.pool_file import UnlabelledTexts
+from sentiment_batch.training.self_training.distillation import DistillationPlan
 from sentiment_batch.training.self_training.students import ALL_ROWS, Students
-from sentiment_batch.training.self_training.teaching import Teaching
+from sentiment_batch.training.self_training.unlabelled_file import UnlabelledTexts
 
 POOL = UnlabelledTexts(
     name="pool.csv", texts=["one film", "two films"], rows=2, blank=0, labelled=0, limit=9, source=None
@@ -41,18 +41,18 @@ def teacher(setup, part, pool, *, strength=1.0, taught=None):
     return FinishedFold(
         history=(),
         logits_NK=np.stack([-signs, signs], axis=1).astype(np.float32),
-        pool_MK=np.array([[-one, one] for one in pool], dtype=np.float32),
+        unlabelled_MK=np.array([[-one, one] for one in pool], dtype=np.float32),
         training_NK=taught,
     )
 
 
 def students_of(setup, teachers, members=1):
-    return Students(setup, Teaching(unlabelled=POOL, members=members, confidence=0.8, weight=0.5), teachers)
+    return Students(setup, DistillationPlan(unlabelled=POOL, members=members, confidence=0.8, weight=0.5), teachers)
 
 
 def learn(students, setup, part):
     """The training texts of a student, and how many of them are unlabelled."""
-    training = students.make(setup if part == ALL_ROWS else setup.take_fold(part), part).training
+    training = students.make(setup if part == ALL_ROWS else setup.with_fold(part), part).training
     rows = len(students._find_rows(part))
     return training, rows
 
@@ -112,7 +112,7 @@ def test_the_rows_of_a_fold_do_not_calibrate_its_teacher(setup):
 def test_all_students_have_one_schedule(setup):
     run = setup()
     students = students_of(run, [teacher(run, part, [sign, sign]) for part, sign in enumerate((SURE, 0.0, 0.0))])
-    steps = {students.make(run.take_fold(part), part).schedule.steps for part in range(3)}
+    steps = {students.make(run.with_fold(part), part).schedule.steps for part in range(3)}
     assert len(steps) == 1
 
 
@@ -124,7 +124,7 @@ def test_labelled_rows_learn_from_an_ensemble_as_well(setup):
     assert sorted(set(training.soft_labels.ravel().tolist())) == [0.25, 0.75], "half of the label, half of 0.5"
 
 
-def test_without_anything_to_learn_there_are_no_lessons(setup):
+def test_without_anything_to_learn_no_student_can_learn(setup):
     run = setup(folds=0)
-    assert not students_of(run, [teacher(run, 0, [0.0, 0.0])]).has_lessons
-    assert students_of(run, [teacher(run, 0, [SURE, 0.0])]).has_lessons
+    assert not students_of(run, [teacher(run, 0, [0.0, 0.0])]).can_learn
+    assert students_of(run, [teacher(run, 0, [SURE, 0.0])]).can_learn

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from sentiment_batch.training.self_training.text_pool import MAX_TEXT_CHARACTERS, TextPool, digest_text
+from sentiment_batch.training.self_training.text_pool import MAX_TEXT_CHARACTERS, TextPool, hash_words
 
 TEXTS = [f"film number {number}" for number in range(300)]
 
@@ -32,7 +32,7 @@ def test_another_seed_takes_another_sample():
 
 def test_a_very_long_labelled_text_is_left_out():
     long = "a long film " * MAX_TEXT_CHARACTERS
-    pool = keep([long, "short"], left_out={digest_text(long, 0)})
+    pool = keep([long, "short"], left_out={hash_words(long, 0)})
     assert (pool.finish(), pool.labelled) == (["short"], 1)
 
 
@@ -47,7 +47,7 @@ def test_nearly_equal_texts_are_one_text(other):
 
 
 def test_labelled_texts_and_blank_rows_are_dropped_and_counted():
-    left_out = {digest_text(text, 0) for text in TEXTS[:10]}
+    left_out = {hash_words(text, 0) for text in TEXTS[:10]}
     pool = keep([*TEXTS[:12], None, " ", "Film  number 3"], size=100, left_out=left_out)
     assert sorted(pool.finish()) == sorted(TEXTS[10:12])
     assert (pool.rows, pool.blank, pool.labelled) == (15, 2, 11)

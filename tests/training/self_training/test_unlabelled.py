@@ -16,8 +16,8 @@ from sentiment_batch.settings import TrainSettings
 from sentiment_batch.training.job import TrainJob, list_tables
 from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.self_training import unlabelled as reading
-from sentiment_batch.training.self_training.pool_file import write_pool
 from sentiment_batch.training.self_training.unlabelled import read_unlabelled
+from sentiment_batch.training.self_training.unlabelled_file import store_unlabelled
 
 NEW = ["film number one", "film number two", "film number three"]
 
@@ -135,7 +135,7 @@ def test_stored_texts_are_taken_until_the_table_changes(read, tmp_path, monkeypa
     path, stored = tmp_path / "pool.parquet", tmp_path / "unlabelled.parquet"
     pq.write_table(pa.table({"text": NEW}), path)
     found = read(str(path))
-    write_pool(stored, found)
+    store_unlabelled(stored, found)
     with monkeypatch.context() as patch:
         patch.setattr(reading, "_fill", lambda *arguments, **options: pytest.fail("the table was read again"))
         assert read(str(path), stored=stored) == found

@@ -22,13 +22,14 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.transaction import PostCommitHookProperties, create_table_with_add_actions
 
 from sentiment_batch import OutputError
+from sentiment_batch.writing import sync_path
 from sentiment_batch_delta.tables import LOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sentiment_batch_delta.data_files import DataFiles
-    from sentiment_batch_delta.url import Place
+    from sentiment_batch_delta.url import TableUrl
 
 MAX_ATTEMPTS = 50
 """Commits of other programs that may come first while rows are added."""
@@ -44,7 +45,7 @@ class TakenError(Exception):
     """Another program has made the table or the version first."""
 
 
-def create_table(place: Place, files: DataFiles, schema: pa.Schema, run_id: str | None) -> None:
+def create_table(url: TableUrl, files: DataFiles, schema: pa.Schema, run_id: str | None) -> None:
     """Make a table with these files, which appears in one rename.
 
     Raises:
@@ -61,28 +62,28 @@ def create_table(place: Place, files: DataFiles, schema: pa.Schema, run_id: str 
         commit_properties=_describe_run(run_id, 0),
         post_commithook_properties=_BY_HAND,
     )
-    _name_place(_name_commit(table, 0), place)
+    _store_location(_name_commit(table, 0), url)
     DeltaTable(table)  # fails if deltalake has made something that it cannot read
     with _moving(files, table):
-        _sync(_name_commit(table, 0))
-        _sync(os.path.join(table, LOG))
-        _sync(table)
+        sync_path(_name_commit(table, 0))
+        sync_path(os.path.join(table, LOG))
+        sync_path(table)
         try:
-            os.rename(table, place.path)  # an empty folder may be there
+            os.rename(table, url.path)  # an empty folder may be there
         except OSError as error:
             if error.errno in _TAKEN:
                 raise TakenError from error
             raise
-        _sync_after(os.path.dirname(place.path))
+        _sync_after(os.path.dirname(url.path))
 
 
 def add_files(
-    place: Place, files: DataFiles, schema: pa.Schema, run_id: str | None, check: Callable[[DeltaTable], None]
+    url: TableUrl, files: DataFiles, schema: pa.Schema, run_id: str | None, check: Callable[[DeltaTable], None]
 ) -> None:
     """Add files to a table, in the next version that is free.
 
     Args:
-        place: the table.
+        url: the table.
         files: the finished files.
         schema: the storage types of the columns.
         run_id: the ID of the run, which the commit stores.
@@ -94,14 +95,14 @@ def add_files(
     """
     for attempt in range(MAX_ATTEMPTS):
         with contextlib.suppress(TakenError):
-            _commit(place, files, schema, run_id, "append", check)
+            _commit(url, files, schema, run_id, "append", check)
             return
         time.sleep(0.01 * attempt)
-    raise OutputError(f"{place.shown} cannot be written: other programs always commit first. Try again later.")
+    raise OutputError(f"{url.shown} cannot be written: other programs always commit first. Try again later.")
 
 
 def replace_files(
-    place: Place, files: DataFiles, schema: pa.Schema, run_id: str | None, check: Callable[[DeltaTable], None]
+    url: TableUrl, files: DataFiles, schema: pa.Schema, run_id: str | None, check: Callable[[DeltaTable], None]
 ) -> None:
     """Replace all files of a table by these, in the next version. For the arguments see `add_files`.
 
@@ -109,11 +110,11 @@ def replace_files(
         TakenError: another program has made that version.
         DeltaError, OSError: the commit cannot be made.
     """
-    _commit(place, files, schema, run_id, "overwrite", check)
+    _commit(url, files, schema, run_id, "overwrite", check)
 
 
 def _commit(
-    place: Place,
+    url: TableUrl,
     files: DataFiles,
     schema: pa.Schema,
     run_id: str | None,
@@ -122,7 +123,7 @@ def _commit(
 ) -> None:
     """Make the next version of a table."""
     copy = os.path.join(files.folder, _COPY)
-    _copy_log(place.path, copy)
+    _copy_log(url.path, copy)
     table = DeltaTable(copy)
     check(table)
     version = table.version() + 1
@@ -138,14 +139,14 @@ def _commit(
     made = _name_commit(copy, version)
     if DeltaTable(copy).version() != version:  # fails if deltalake has made something that it cannot read
         raise OSError(errno.EIO, f"the commit {made} is not what was made")
-    _sync(made)
-    with _moving(files, place.path):
-        _sync(place.path)
+    sync_path(made)
+    with _moving(files, url.path):
+        sync_path(url.path)
         try:
-            os.link(made, _name_commit(place.path, version))
+            os.link(made, _name_commit(url.path, version))
         except FileExistsError as error:
             raise TakenError from error
-        _sync_after(os.path.join(place.path, LOG))
+        _sync_after(os.path.join(url.path, LOG))
 
 
 @contextlib.contextmanager
@@ -164,13 +165,13 @@ def _moving(files: DataFiles, folder: str) -> Iterator[None]:
         raise
 
 
-def _name_place(commit: str, place: Place) -> None:
-    """Name the table's own place in its first commit, in which deltalake has named the folder for unfinished work."""
+def _store_location(commit: str, url: TableUrl) -> None:
+    """Store the location of the table in its first commit, where deltalake has named the folder for unfinished work."""
     with open(commit, encoding="utf-8") as file:
         actions = [json.loads(line) for line in file]
     for action in actions:
         if "commitInfo" in action:
-            action["commitInfo"]["operationParameters"]["location"] = f"file://{quote(place.path)}/"
+            action["commitInfo"]["operationParameters"]["location"] = f"file://{quote(url.path)}/"
     with open(commit, "w", encoding="utf-8") as file:
         # deltalake reads an escaped character beyond 16 bits as another one.
         file.writelines(f"{json.dumps(action, ensure_ascii=False)}\n" for action in actions)
@@ -204,20 +205,9 @@ def _name_commit(table: str, version: int) -> str:
     return os.path.join(table, LOG, f"{version:020}.json")
 
 
-def _sync(path: str) -> None:
-    """Wait until a file, or the names in a folder, are on disk. Windows syncs no folders."""
-    is_folder = os.path.isdir(path)
-    with contextlib.suppress(OSError) if is_folder and os.name == "nt" else contextlib.nullcontext():
-        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def _sync_after(folder: str) -> None:
     """Wait until the name of a table or of a commit is on disk. An error changes nothing, because all can see it."""
     try:
-        _sync(folder)
+        sync_path(folder)
     except OSError as error:
         logger.warning("%s is written, but could not be synced: %s", folder, error.strerror)

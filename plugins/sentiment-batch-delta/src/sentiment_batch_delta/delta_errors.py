@@ -14,7 +14,7 @@ from sentiment_batch import InputError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sentiment_batch_delta.url import Place
+    from sentiment_batch_delta.url import TableUrl
 
 MAX_QUOTED_LENGTH = 400
 """Maximum number of characters to quote from a message of a library."""
@@ -48,8 +48,8 @@ def describe_error(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def translate_errors(place: Place, kind: type[InputError] | type[OutputError]) -> Iterator[None]:
-    """Turn errors of deltalake, pyarrow and the system into an error of one line about `place`. Bugs pass.
+def translate_errors(url: TableUrl, kind: type[InputError] | type[OutputError]) -> Iterator[None]:
+    """Turn errors of deltalake, pyarrow and the system into an error of one line about `url`. Bugs pass.
 
     Raises:
         InputError: or OutputError; the type is `kind`.
@@ -61,4 +61,4 @@ def translate_errors(place: Place, kind: type[InputError] | type[OutputError]) -
         advice = (*_ADVICE, ("", "Check the table."))
         step = next(step for pattern, step in advice if re.search(pattern, why, re.IGNORECASE))
         doing = "read" if kind is InputError else "written"
-        raise kind(f"{place.shown} cannot be {doing}: {why}. {step}") from error
+        raise kind(f"{url.shown} cannot be {doing}: {why}. {step}") from error

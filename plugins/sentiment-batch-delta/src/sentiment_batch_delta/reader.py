@@ -36,17 +36,17 @@ class DeltaReader:
     """
 
     def __init__(self, location: str, options: ReadOptions) -> None:
-        self._place = place = parse_url(location)
-        if place.appends:
-            raise UsageError(f"{place.shown} has a mode, which is for an output. Leave it out.")
-        table = find_table(place, InputError)
+        self._url = url = parse_url(location)
+        if url.appends:
+            raise UsageError(f"{url.shown} has a mode, which is for an output. Leave it out.")
+        table = find_table(url, InputError)
         if table is None:
-            raise InputError(f"{place.shown} is no Delta Lake table: {_describe_missing(place.path)}. Check the path.")
-        with translate_errors(place, InputError):
-            check_readable(table, place)
+            raise InputError(f"{url.shown} is no Delta Lake table: {_describe_missing(url.path)}. Check the path.")
+        with translate_errors(url, InputError):
+            check_readable(table, url)
             self.schema = pa.schema(table.schema().to_arrow())
-            self._files = list_files(table, place)
-            self._state = {"table": str(table.metadata().id), "path": place.path, "version": table.version()}
+            self._files = list_files(table, url)
+            self._state = {"table": str(table.metadata().id), "path": url.path, "version": table.version()}
         self._options = options
         counts = [file.rows for file in self._files]
         self.num_rows: int | None = None if None in counts else sum(count for count in counts if count is not None)
@@ -54,7 +54,7 @@ class DeltaReader:
     def splits(self) -> Sequence[Split]:
         """The files, those of earlier commits first."""
         return [
-            Split(index=index, label=f"{self._place.shown}, file {file.name}", num_rows=file.rows)
+            Split(index=index, label=f"{self._url.shown}, file {file.name}", num_rows=file.rows)
             for index, file in enumerate(self._files)
         ]
 

@@ -16,7 +16,7 @@ from sentiment_batch_delta.tables import LOG, find_table
 from sentiment_batch_delta.url import parse_url
 
 if TYPE_CHECKING:
-    from sentiment_batch_delta.url import Place
+    from sentiment_batch_delta.url import TableUrl
 
 
 def has_run_id(location: str, run_id: str) -> bool:
@@ -33,18 +33,18 @@ def has_run_id(location: str, run_id: str) -> bool:
         UsageError: the URL is invalid.
         OutputError: the log of the table is damaged.
     """
-    place = parse_url(location)
-    table = find_table(place, OutputError)
+    url = parse_url(location)
+    table = find_table(url, OutputError)
     version = None if table is None else table.transaction_version(run_id)
     if table is None or version is None:
         return False
-    return place.appends or not any(_removes_rows(place, later) for later in range(version + 1, table.version() + 1))
+    return url.appends or not any(_removes_rows(url, later) for later in range(version + 1, table.version() + 1))
 
 
-def _removes_rows(place: Place, version: int) -> bool:
+def _removes_rows(url: TableUrl, version: int) -> bool:
     """True if a commit has removed rows, or if this is unknown because the file of the commit was deleted."""
-    path = os.path.join(place.path, LOG, f"{version:020}.json")
-    with translate_errors(place, OutputError):
+    path = os.path.join(url.path, LOG, f"{version:020}.json")
+    with translate_errors(url, OutputError):
         try:
             with open(path, encoding="utf-8") as file:
                 actions = [json.loads(line) for line in file if line.strip()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from sentiment_batch.writing import decoded, is_text, repeated_name
+from sentiment_batch.writing import decoded, is_bytes, is_text, repeated_name
 
 MAX_DIGITS = 38
 """Maximum number of digits of a decimal."""
@@ -19,7 +19,6 @@ _WIDER = {
 }
 _SAME = {pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.date32()}
 _VIEWS = (pa.string_view(), pa.binary_view())
-_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
 
 
 class NoTypeError(Exception):
@@ -53,7 +52,7 @@ def find_storage_type(kind: pa.DataType) -> pa.DataType:
         return _WIDER.get(kind, kind)
     if is_text(kind):
         return pa.large_string()
-    if any(check(kind) for check in _BYTES):
+    if is_bytes(kind):
         return pa.large_binary()
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", None if kind.tz is None else "UTC")

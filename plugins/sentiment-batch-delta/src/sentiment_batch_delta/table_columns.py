@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-    from sentiment_batch_delta.url import Place
+    from sentiment_batch_delta.url import TableUrl
 
 LOCAL_TIMESTAMPS = "timestampNtz"
 """The feature of tables that have timestamps without a zone."""
@@ -24,13 +24,13 @@ _MAX_NAMES = 5
 """Maximum number of columns that a message names."""
 
 
-def check_same_columns(table: DeltaTable, schema: pa.Schema, place: Place, *, with_nulls: Collection[str]) -> None:
+def check_same_columns(table: DeltaTable, schema: pa.Schema, url: TableUrl, *, with_nulls: Collection[str]) -> None:
     """Make sure that rows can be added to a table.
 
     Args:
         table: the table.
         schema: the storage types of the rows.
-        place: the table, for messages.
+        url: the table, for messages.
         with_nulls: the names of the columns that hold a null.
 
     Raises:
@@ -42,24 +42,24 @@ def check_same_columns(table: DeltaTable, schema: pa.Schema, place: Place, *, wi
         if names:
             shown = ", ".join(map(repr, sorted(names)[:_MAX_NAMES]))
             raise OutputError(
-                f"{place.shown} {what} the columns {shown}, so the rows cannot be added. Choose the same columns with "
+                f"{url.shown} {what} the columns {shown}, so the rows cannot be added. Choose the same columns with "
                 "`columns`, or name another table."
             )
     for name, kind in ours.items():
         if kind != theirs[name]:
             raise OutputError(
-                f"{place.shown} has the type {_show(theirs[name])} in the column {name!r}, but the rows have "
+                f"{url.shown} has the type {_show(theirs[name])} in the column {name!r}, but the rows have "
                 f"{_show(kind)}. Leave it out of both, or name another table."
             )
     for field in table.schema().fields:
         if not field.nullable and field.name in with_nulls:
             raise OutputError(
-                f"{place.shown} takes no null in the column {field.name!r}, but a row has one. Fill it, or name "
+                f"{url.shown} takes no null in the column {field.name!r}, but a row has one. Fill it, or name "
                 "another table."
             )
 
 
-def check_timestamps(table: DeltaTable, schema: pa.Schema, place: Place) -> None:
+def check_timestamps(table: DeltaTable, schema: pa.Schema, url: TableUrl) -> None:
     """Make sure that a table may get columns of timestamps without a zone, which are a feature of newer tables.
 
     Raises:
@@ -70,7 +70,7 @@ def check_timestamps(table: DeltaTable, schema: pa.Schema, place: Place) -> None
     for field in schema:
         if holds_local_timestamps(field.type):
             raise OutputError(
-                f"{place.shown} lacks the feature {LOCAL_TIMESTAMPS}, which the column {field.name!r} needs for "
+                f"{url.shown} lacks the feature {LOCAL_TIMESTAMPS}, which the column {field.name!r} needs for "
                 "timestamps without a zone. Add the feature to the table, or name another table."
             )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -11,11 +10,12 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 
 from sentiment_batch import InputError
+from sentiment_batch.reading import natural_sort_key
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-    from sentiment_batch_delta.url import Place
+    from sentiment_batch_delta.url import TableUrl
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class TableFile:
     """The values of the columns that are not in the file, by name."""
 
 
-def list_files(table: DeltaTable, place: Place) -> list[TableFile]:
+def list_files(table: DeltaTable, url: TableUrl) -> list[TableFile]:
     """The files of a table: those of earlier commits first, then by the numbers in their names.
 
     The order of the log is no help, because it changes with a checkpoint.
@@ -46,26 +46,16 @@ def list_files(table: DeltaTable, place: Place) -> list[TableFile]:
     schema = pa.schema(table.schema().to_arrow())
     rows = zip(*columns.values(), partitions, strict=True)
     return [
-        _make_file(place, path, records, partition, schema)
-        for path, _, records, partition in sorted(rows, key=lambda row: (row[1], _split_numbers(row[0]), row[0]))
+        _make_file(url, path, records, partition, schema)
+        for path, _, records, partition in sorted(rows, key=lambda row: (row[1], natural_sort_key(row[0])))
     ]
 
 
-def _make_file(place: Place, path: str, rows: int | None, partition: dict[str, Any], schema: pa.Schema) -> TableFile:
+def _make_file(url: TableUrl, path: str, rows: int | None, partition: dict[str, Any], schema: pa.Schema) -> TableFile:
     name = unquote(path)
-    url = urlsplit(path)
-    if url.scheme not in ("", "file"):
-        raise InputError(f"{place.shown} has the file {name}, which is not on this machine. Copy the table.")
-    place_of_file = os.path.join(place.path, unquote(url.path) if url.scheme else name)
+    parts = urlsplit(path)
+    if parts.scheme not in ("", "file"):
+        raise InputError(f"{url.shown} has the file {name}, which is not on this machine. Copy the table.")
+    file_path = os.path.join(url.path, unquote(parts.path) if parts.scheme else name)
     values = {key: pa.scalar(value, schema.field(key).type) for key, value in partition.items()}
-    return TableFile(name=name, path=place_of_file, rows=rows, partition=values)
-
-
-def _split_numbers(path: str) -> list[str | int]:
-    """A sort key that compares the numbers in paths by their value.
-
-    >>> _split_numbers("part-00002.parquet")
-    ['part-', 2, '.parquet']
-    """
-    parts = re.split(r"([0-9]+)", path)
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+    return TableFile(name=name, path=file_path, rows=rows, partition=values)

@@ -16,7 +16,7 @@ _PERCENT_CODE = re.compile("%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class TableUrl:
     """A table on this machine's disk."""
 
     path: str
@@ -38,7 +38,7 @@ def is_misread(path: str) -> bool:
     return _PERCENT_CODE.search(path) is not None
 
 
-def parse_url(location: str) -> Place:
+def parse_url(location: str) -> TableUrl:
     """Parse the URL of a table.
 
     Args:
@@ -72,7 +72,7 @@ def parse_url(location: str) -> Place:
         raise UsageError(f"{shown} has the version {version!r}. Write a whole number, such as ?version=3.")
     if mode not in (None, "append"):
         raise UsageError(f"{shown} has the mode {mode!r}. The only mode is ?mode=append, which adds rows to a table.")
-    return Place(
+    return TableUrl(
         path=path,
         version=None if version is None else int(version),
         appends=mode == "append",

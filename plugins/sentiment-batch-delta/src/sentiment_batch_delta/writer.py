@@ -39,11 +39,11 @@ class DeltaWriter:
     """
 
     def __init__(self, location: str, schema: pa.Schema, options: WriteOptions) -> None:
-        self._place = place = parse_url(location)
-        if place.version is not None:
-            raise UsageError(f"{place.shown} names a version, which can only be read. Leave it out.")
-        if place.appends and options.overwrite:
-            raise UsageError(f"{place.shown} adds rows, but `overwrite=True` replaces them. Leave one of them out.")
+        self._url = url = parse_url(location)
+        if url.version is not None:
+            raise UsageError(f"{url.shown} names a version, which can only be read. Leave it out.")
+        if url.appends and options.overwrite:
+            raise UsageError(f"{url.shown} adds rows, but `overwrite=True` replaces them. Leave one of them out.")
         if (shared := find_shared_name(schema)) is not None:
             raise OutputError(
                 f"Delta Lake ignores the case of names, so {shared!r} is there twice. Leave one out with `columns`."
@@ -53,9 +53,9 @@ class DeltaWriter:
         self._overwrite, self._run_id = options.overwrite, options.run_id
         self._with_nulls: set[str] = set()
         """The names of the columns in which a row has a null."""
-        self._errors = functools.partial(translate_errors, place, OutputError)
+        self._errors = functools.partial(translate_errors, url, OutputError)
         with self._errors():
-            table = find_table(place, OutputError)
+            table = find_table(url, OutputError)
             self._version = None if table is None else table.version()
             """The version of the table when the run began; None if there was no table."""
             home = self._find_home() if table is None else self._check_table(table)
@@ -83,50 +83,48 @@ class DeltaWriter:
         self._files.discard()
 
     def _publish(self) -> None:
-        arguments = (self._place, self._files, self._stored, self._run_id)
+        arguments = (self._url, self._files, self._stored, self._run_id)
         try:
             if self._version is None:
                 create_table(*arguments)
-            elif self._place.appends:
+            elif self._url.appends:
                 add_files(*arguments, self._check_fits)
             else:
                 replace_files(*arguments, self._check_unchanged)
         except TakenError:
             if self._version is not None or self._overwrite:
                 raise self._make_changed_error() from None
-            if find_table(self._place, OutputError) is None or not self._place.appends:
+            if find_table(self._url, OutputError) is None or not self._url.appends:
                 raise self._make_exists_error() from None
             add_files(*arguments, self._check_fits)  # another run has just made the table
 
     def _find_home(self) -> str:
         """The folder in which a new table will appear."""
-        path, home = self._place.path, os.path.dirname(self._place.path)
+        path, home = self._url.path, os.path.dirname(self._url.path)
         if not os.path.isdir(home):
-            raise OutputError(f"{self._place.shown} cannot be written: there is no folder {home}. Create it.")
+            raise OutputError(f"{self._url.shown} cannot be written: there is no folder {home}. Create it.")
         if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
             raise OutputError(
-                f"{self._place.shown} cannot be written: {path} holds other things than a Delta Lake table. Name "
+                f"{self._url.shown} cannot be written: {path} holds other things than a Delta Lake table. Name "
                 "another folder."
             )
         return home
 
     def _check_table(self, table: DeltaTable) -> str:
         """Check that the table may be changed; returns its folder."""
-        if not self._overwrite and not self._place.appends:
+        if not self._overwrite and not self._url.appends:
             raise self._make_exists_error()
-        for folder in (self._place.path, os.path.join(self._place.path, LOG)):
+        for folder in (self._url.path, os.path.join(self._url.path, LOG)):
             if not os.access(folder, os.W_OK):  # Otherwise the run would fail only at its end.
-                raise OutputError(
-                    f"{self._place.shown} cannot be written: you must not write to {folder}. Name another."
-                )
+                raise OutputError(f"{self._url.shown} cannot be written: you must not write to {folder}. Name another.")
         self._check_fits(table)
-        return self._place.path
+        return self._url.path
 
     def _check_fits(self, table: DeltaTable) -> None:
-        check_writable(table, self._place, overwrite=self._overwrite)
-        if self._place.appends:
-            check_same_columns(table, self._stored, self._place, with_nulls=self._with_nulls)
-        check_timestamps(table, self._stored, self._place)
+        check_writable(table, self._url, overwrite=self._overwrite)
+        if self._url.appends:
+            check_same_columns(table, self._stored, self._url, with_nulls=self._with_nulls)
+        check_timestamps(table, self._stored, self._url)
 
     def _check_unchanged(self, table: DeltaTable) -> None:
         if table.version() != self._version:
@@ -135,7 +133,7 @@ class DeltaWriter:
 
     def _make_exists_error(self) -> OutputError:
         return OutputError(
-            f"{self._place.shown} exists already. Replace it with `overwrite=True`, add rows with ?mode=append, or "
+            f"{self._url.shown} exists already. Replace it with `overwrite=True`, add rows with ?mode=append, or "
             "name another destination."
         )
 
@@ -144,7 +142,7 @@ class DeltaWriter:
         if self._version is not None:
             change = f"changed by another program since version {self._version}"
         return OutputError(
-            f"{self._place.shown} was {change}, so it is not replaced. Run the same command again, if it is to be "
+            f"{self._url.shown} was {change}, so it is not replaced. Run the same command again, if it is to be "
             "replaced in spite of that."
         )
 

@@ -28,7 +28,7 @@ OBJECT_STORE_BYTES = 512 * 2**20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The options of the engine (`engine_option`)."""
+    """The options of the engine (`engine_options`)."""
 
     address: str | None = None
     """The address of a running cluster. None: that of RAY_ADDRESS, or else a new cluster on this machine."""
@@ -124,11 +124,11 @@ def plan_actors(options: Options, settings: ScoreSettings) -> ActorPlan:
     if not room:
         raise DeviceError(
             f"the Ray cluster has {cores} cores and {cards:g} GPUs, too few for one actor with {cpus} and {gpus:g}. "
-            "Ask for fewer with the options cpus and gpus of `engine_option`, or add machines."
+            "Ask for fewer with the options cpus and gpus of `engine_options`, or add machines."
         )
     if options.actors and options.actors > room:
         raise DeviceError(
-            f"the option actors of `engine_option` is {options.actors}, but the Ray cluster has room for {room} "
+            f"the option actors of `engine_options` is {options.actors}, but the Ray cluster has room for {room} "
             f"({cpus} cores and {gpus:g} GPUs each). Ask for fewer, or add machines."
         )
     device = "cuda" if on_cards else "cpu"
@@ -172,5 +172,5 @@ def _number(given: dict[str, str], name: str, kind: type[int] | type[float]) -> 
             raise ValueError
     except ValueError:
         wanted = "a number, 0 or more" if kind is float else "a number above 0"
-        raise UsageError(f"the option {name} of `engine_option` is {given[name]!r}; it must be {wanted}.") from None
+        raise UsageError(f"the option {name} of `engine_options` is {given[name]!r}; it must be {wanted}.") from None
     return value

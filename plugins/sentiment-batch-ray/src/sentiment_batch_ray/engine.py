@@ -286,7 +286,7 @@ def _describe_error(error: BaseException) -> str:
 
 
 def _scores_alike(one: Any, other: Any) -> bool:
-    """Whether the descriptions of two actors are equal, except for the device and the metadata of the model folder."""
+    """True if the descriptions of two actors are equal, except for the device and the metadata of the model folder."""
     return bool(replace(one, device=other.device, meta=other.meta) == other)
 
 

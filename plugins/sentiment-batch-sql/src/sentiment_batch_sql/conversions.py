@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment_batch.writing import TEXT, decoded, is_text, json_text, marked, repeated_name, scalar_text
+from sentiment_batch.writing import TEXT, decoded, is_bytes, is_text, json_text, marked, repeated_name, scalar_text
 from sentiment_batch_sql import date_ranges
 
 if TYPE_CHECKING:
@@ -44,12 +44,6 @@ def decoded_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return decoded_type(kind.value_type)
     return TEXT if is_text(kind) else kind
-
-
-def is_bytes(kind: pa.DataType) -> bool:
-    """Whether `kind` is one of the binary types of Arrow."""
-    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
-    return any(check(kind) for check in checks)
 
 
 def convert_for_postgresql(field: pa.Field) -> Conversion:
@@ -147,7 +141,7 @@ def _within(kind: pa.DataType) -> list[pa.DataType]:
 
 
 def _in_duckdb(kind: pa.DataType) -> bool:
-    """Whether DuckDB has a type for a type that is not nested."""
+    """True if DuckDB has a type for a type that is not nested."""
     if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return False
     if pa.types.is_decimal(kind):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sentiment_batch import WriteOptions
     from sentiment_batch_sql.connection import Connection
     from sentiment_batch_sql.conversions import Conversion
-    from sentiment_batch_sql.url import Place
+    from sentiment_batch_sql.url import DatabaseUrl
 
 JSON = ((b"sentiment_batch.json", b"1"),)
 """Metadata of a column whose text is JSON. sentiment-batch writes such text to JSON lines unchanged."""
@@ -50,7 +50,7 @@ class Column:
     """The metadata of its field in Arrow."""
 
 
-class Target(Protocol):
+class DatabaseTarget(Protocol):
     """A table that is being written to one of the databases."""
 
     @property
@@ -75,14 +75,14 @@ class Database(ABC):
     """A database.
 
     Args:
-        place: the database, and the table or query in it.
+        url: the database, and the table or query in it.
     """
 
     rows_ahead: ClassVar[int] = 0
     """Number of rows that `select` puts before those of the table, from which the driver learns the types."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, url: DatabaseUrl) -> None:
+        self.url = url
 
     @abstractmethod
     def open(self) -> Connection:
@@ -101,7 +101,7 @@ class Database(ABC):
         """SQL for an aggregate that changes with the rows of `q`, but not with their order."""
 
     @abstractmethod
-    def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
+    def target(self, schema: pa.Schema, options: WriteOptions) -> DatabaseTarget:
         """Begin to write a table."""
 
     @abstractmethod
@@ -111,7 +111,7 @@ class Database(ABC):
     def select(self, columns: Sequence[Column], rest: str = "") -> str:
         """SQL for the rows; `rest` follows the source."""
         chosen = ", ".join(f"{column.expression} AS {quote_name(column.name)}" for column in columns)
-        return f"SELECT {chosen} FROM {self.place.source} AS q {rest}"
+        return f"SELECT {chosen} FROM {self.url.source} AS q {rest}"
 
     def names(self, connection: Connection) -> list[str]:
         """The names of the columns.
@@ -119,28 +119,26 @@ class Database(ABC):
         Raises:
             InputError: there are no columns, or two have the same name.
         """
-        names: list[str] = connection.schema(f"SELECT * FROM {self.place.source} AS q LIMIT 0").names
+        names: list[str] = connection.schema(f"SELECT * FROM {self.url.source} AS q LIMIT 0").names
         if not names:
-            raise InputError(f"{self.place.shown} has no columns. Name another table.")
+            raise InputError(f"{self.url.shown} has no columns. Name another table.")
         for name in names:
             if names.count(name) > 1:
-                raise InputError(
-                    f"{self.place.shown} has two columns named {name!r}. Rename one in the query, with AS."
-                )
+                raise InputError(f"{self.url.shown} has two columns named {name!r}. Rename one in the query, with AS.")
         return names
 
 
-def find_columns(connection: Connection, place: Place, conditions: Iterable[tuple[str, str]]) -> set[str]:
+def find_columns(connection: Connection, url: DatabaseUrl, conditions: Iterable[tuple[str, str]]) -> set[str]:
     """The columns for which some row fulfils a condition. Reads all rows once.
 
     Args:
         connection: the connection to the database.
-        place: the table or query.
+        url: the table or query.
         conditions: pairs of a column name and a condition in SQL, in which the source is `q`.
     """
     asked = list(conditions)
     if not asked:
         return set()
     counts = ", ".join(f"count(CASE WHEN {condition} THEN 1 END)" for _, condition in asked)
-    (found,) = connection.rows(f"SELECT {counts} FROM {place.source} AS q")
+    (found,) = connection.rows(f"SELECT {counts} FROM {url.source} AS q")
     return {name for (name, _), rows in zip(asked, found, strict=True) if rows}

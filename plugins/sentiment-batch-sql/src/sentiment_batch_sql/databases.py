@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sentiment_batch_sql.database import Database
-    from sentiment_batch_sql.url import Place
+    from sentiment_batch_sql.url import DatabaseUrl
 
 
-def find_database(place: Place) -> Database:
+def find_database(url: DatabaseUrl) -> Database:
     """The database of a location."""
-    if place.kind == "postgresql":
+    if url.kind == "postgresql":
         from sentiment_batch_sql.postgresql import PostgreSQL
 
-        return PostgreSQL(place)
-    if place.kind == "sqlite":
+        return PostgreSQL(url)
+    if url.kind == "sqlite":
         from sentiment_batch_sql.sqlite import SQLite
 
-        return SQLite(place)
+        return SQLite(url)
     from sentiment_batch_sql.duckdb import DuckDB
 
-    return DuckDB(place)
+    return DuckDB(url)

@@ -15,7 +15,7 @@ from sentiment_batch import InputError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sentiment_batch_sql.url import Place
+    from sentiment_batch_sql.url import DatabaseUrl
 
 MAX_QUOTED_LENGTH = 400
 """Characters that are quoted of a driver's message."""
@@ -58,8 +58,8 @@ def describe_error(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def translate_errors(place: Place, kind: type[InputError] | type[OutputError]) -> Iterator[None]:
-    """Turn errors of drivers and of pyarrow into an error of one line about `place`. Bugs and interrupts pass.
+def translate_errors(url: DatabaseUrl, kind: type[InputError] | type[OutputError]) -> Iterator[None]:
+    """Turn errors of drivers and of pyarrow into an error of one line about `url`. Bugs and interrupts pass.
 
     Raises:
         InputError: or OutputError; the type is `kind`.
@@ -68,9 +68,9 @@ def translate_errors(place: Place, kind: type[InputError] | type[OutputError]) -
         yield
     except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
         # The text is cut last, because no search finds a part of a secret.
-        why = place.without_secrets(describe_error(error))[:MAX_QUOTED_LENGTH].rstrip(" .!")
+        why = url.without_secrets(describe_error(error))[:MAX_QUOTED_LENGTH].rstrip(" .!")
         advice = ((_VALUES, _OTHER_VALUES[kind]), *_ADVICE, ("", "Check the URL."))
         step = next(step for pattern, step in advice if re.search(pattern, why, re.IGNORECASE))
         doing = "read" if kind is InputError else "written"
         # The error of the driver quotes the query and sometimes the URL, so the traceback must not show it.
-        raise kind(f"{place.shown} cannot be {doing}: {why}. {step}") from None
+        raise kind(f"{url.shown} cannot be {doing}: {why}. {step}") from None

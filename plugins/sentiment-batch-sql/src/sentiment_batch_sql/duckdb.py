@@ -12,8 +12,8 @@ import adbc_driver_duckdb
 from sentiment_batch import InputError
 from sentiment_batch_sql.connection import Connection
 from sentiment_batch_sql.conversions import convert_for_duckdb
-from sentiment_batch_sql.database import JSON, Column, Database, Target, find_columns, mark_type, read_mark
-from sentiment_batch_sql.file_target import FileTarget
+from sentiment_batch_sql.database import JSON, Column, Database, DatabaseTarget, find_columns, mark_type, read_mark
+from sentiment_batch_sql.file_target import DatabaseFileTarget
 from sentiment_batch_sql.url import quote_name, quote_text
 
 if TYPE_CHECKING:
@@ -54,18 +54,22 @@ class DuckDB(Database):
     """A file of DuckDB."""
 
     def open(self) -> Connection:
-        """Open the file. Nobody can write to it until the connection is closed."""
-        if not os.path.isfile(self.place.address):
-            raise InputError(f"{self.place.shown}: there is no file {self.place.database}. Check the path.")
-        return connect(self.place.address, "READ_ONLY")
+        """Open the file. Nobody can write to it until the connection is closed.
+
+        Raises:
+            InputError: there is no such file.
+        """
+        if not os.path.isfile(self.url.address):
+            raise InputError(f"{self.url.shown}: there is no file {self.url.database}. Check the path.")
+        return connect(self.url.address, "READ_ONLY")
 
     def columns(self, connection: Connection) -> list[Column]:
         """The columns. Values without a type in Arrow are text, or JSON if they are nested."""
         self.names(connection)
-        described = connection.rows(f"DESCRIBE SELECT * FROM {self.place.source} AS q")
+        described = connection.rows(f"DESCRIBE SELECT * FROM {self.url.source} AS q")
         types = {row[0]: row[1] for row in described}
         conditions = [(name, _beyond_arrow(quote_name("q", name), type)) for name, type in types.items()]
-        odd = find_columns(connection, self.place, [(name, text) for name, text in conditions if text])
+        odd = find_columns(connection, self.url, [(name, text) for name, text in conditions if text])
         return [_column(name, type, exact=name not in odd) for name, type in types.items()]
 
     def sql_literal(self, column: Column, value: str) -> str:
@@ -79,14 +83,14 @@ class DuckDB(Database):
 
     def find_comment(self) -> str | None:
         """The comment of the table."""
-        if not os.path.isfile(self.place.address):
+        if not os.path.isfile(self.url.address):
             return None
         with contextlib.closing(self.open()) as connection:
-            return _find_table(connection, self.place.table)[1]
+            return _find_table(connection, self.url.table)[1]
 
-    def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
+    def target(self, schema: pa.Schema, options: WriteOptions) -> DatabaseTarget:
         """Begin to write a table, in a file of its own until it is complete."""
-        return FileTarget(self.place, DuckDBFile(schema), schema, options)
+        return DatabaseFileTarget(self.url, DuckDBFile(schema), schema, options)
 
 
 def _beyond_arrow(column: str, type: str) -> str:
@@ -114,7 +118,7 @@ def _column(name: str, type: str, *, exact: bool) -> Column:
 
 
 def _find_table(connection: Connection, name: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """What has that name, such as `table` or `view`, and its comment; None for what is not there."""
+    """The kind of object with that name: `table`, `view` and so on, and its comment; None for what is not there."""
     *schema, table = name
     condition = f"lower(table_name) = lower({quote_text(table)}) AND table_catalog = current_database()"
     condition += f" AND lower(table_schema) = lower({quote_text(schema[0] if schema else 'main')})"
@@ -146,7 +150,7 @@ class DuckDBFile:
         connection.run("BEGIN")
 
     def kind_of(self, connection: Connection, name: tuple[str, ...]) -> str | None:
-        """What has that name, such as `table` or `view`; None if nothing has."""
+        """The kind of object with that name: `table`, `view` and so on; None if there is none."""
         return _find_table(connection, name)[0]
 
     def full_name(self, table: tuple[str, ...]) -> tuple[str, ...]:

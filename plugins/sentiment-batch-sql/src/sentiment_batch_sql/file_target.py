@@ -13,6 +13,7 @@ import secrets
 from typing import TYPE_CHECKING, Protocol
 
 from sentiment_batch import OutputError
+from sentiment_batch.writing import sync_path
 from sentiment_batch_sql.run_comments import write_comment
 from sentiment_batch_sql.url import quote_name
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sentiment_batch import WriteOptions
     from sentiment_batch_sql.connection import Connection
     from sentiment_batch_sql.conversions import Conversion
-    from sentiment_batch_sql.url import Place
+    from sentiment_batch_sql.url import DatabaseUrl
 
 _STAGED = "staged_rows"
 
@@ -46,7 +47,7 @@ class DatabaseFile(Protocol):
         ...
 
     def kind_of(self, connection: Connection, name: tuple[str, ...]) -> str | None:
-        """What has that name."""
+        """The kind of object with that name: `table`, `view` and so on; None if there is none."""
         ...
 
     def full_name(self, table: tuple[str, ...]) -> tuple[str, ...]:
@@ -66,11 +67,11 @@ class DatabaseFile(Protocol):
         ...
 
 
-class FileTarget:
+class DatabaseFileTarget:
     """A table that is being written to a file.
 
     Args:
-        place: the file and the table.
+        url: the file and the table.
         file: the kind of file.
         schema: the columns of the batches.
         options: the settings of the output.
@@ -79,17 +80,17 @@ class FileTarget:
         OutputError: the table exists and `overwrite` is False, it is no table, or the file cannot be written.
     """
 
-    def __init__(self, place: Place, file: DatabaseFile, schema: pa.Schema, options: WriteOptions) -> None:
-        self._place, self._file, self._schema, self._overwrite = place, file, schema, options.overwrite
+    def __init__(self, url: DatabaseUrl, file: DatabaseFile, schema: pa.Schema, options: WriteOptions) -> None:
+        self._url, self._file, self._schema, self._overwrite = url, file, schema, options.overwrite
         self._comment = None if options.run_id is None else write_comment(options.run_id)
         self.columns = file.columns
-        self._name = file.full_name(place.table)
+        self._name = file.full_name(url.table)
         # These databases ignore the case of ASCII letters only.
         folded = [name.encode("utf-8", "surrogatepass").lower() for name in schema.names]
         for name, known in zip(schema.names, folded, strict=True):
             if folded.count(known) > 1:
-                raise OutputError(f"{place.shown} ignores the case of names, so {name!r} is there twice. Rename one.")
-        folder, name = os.path.split(place.database)
+                raise OutputError(f"{url.shown} ignores the case of names, so {name!r} is there twice. Rename one.")
+        folder, name = os.path.split(url.database)
         self._connection: Connection | None = None
         self._guard = self._open_guard(folder)
         hidden = f".{name[:60]}.{secrets.token_hex(4)}.part"
@@ -112,8 +113,8 @@ class FileTarget:
         self._connection.run("COMMIT")
         self._close()
         try:
-            if os.path.exists(self._place.database) or not self._publish_new_file(self._place.database):
-                self._copy_into(self._place.database)
+            if os.path.exists(self._url.database) or not self._publish_new_file(self._url.database):
+                self._copy_into(self._url.database)
         finally:
             self.discard()
 
@@ -128,14 +129,14 @@ class FileTarget:
         """
         folder, name = os.path.split(path)
         gathered = os.path.dirname(self._path)  # where the caller removes what a killed run has left
-        place = gathered if os.stat(gathered).st_dev == os.stat(folder).st_dev else folder
+        scratch = gathered if os.stat(gathered).st_dev == os.stat(folder).st_dev else folder
         # The same name each time, so that a later run replaces what a killed one has left.
         table = hashlib.sha256(quote_name(*self._name).encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        hidden = os.path.join(place, f".{name[:60]}.{table}.part")
+        hidden = os.path.join(scratch, f".{name[:60]}.{table}.part")
         _remove(hidden)
         try:
             self._copy_into(hidden)
-            _sync(hidden)
+            sync_path(hidden)
             try:
                 os.link(hidden, path)
             except FileExistsError:
@@ -144,7 +145,8 @@ class FileTarget:
                 if os.path.exists(path):
                     return False
                 os.rename(hidden, path)
-            _sync(folder)
+            with contextlib.suppress(OSError):  # the file is there for everybody, so an error changes nothing
+                sync_path(folder)
             return True
         finally:
             _remove(hidden)
@@ -173,7 +175,7 @@ class FileTarget:
 
         It stays open, because closing a file releases all locks of this process on it, and the input may be in it.
         """
-        path, shown = self._place.database, self._place.shown
+        path, shown = self._url.database, self._url.shown
         if not os.path.isdir(folder):
             raise OutputError(f"{shown} cannot be written: there is no folder {folder}. Create it.")
         if not os.access(folder, os.W_OK):  # SQLite would report a lack of memory after all rows
@@ -191,28 +193,17 @@ class FileTarget:
         return connection
 
     def _must_replace(self, connection: Connection) -> bool:
-        """Whether there is a table to replace.
+        """True if there is a table to replace.
 
         Raises:
             OutputError: there is a table and `overwrite` is False, or it is no table.
         """
         kind = self._file.kind_of(connection, self._name)
         if kind not in (None, "table"):
-            raise OutputError(f"{self._place.shown} is a {kind}, which is never replaced. Name another table.")
+            raise OutputError(f"{self._url.shown} is a {kind}, which is never replaced. Name another table.")
         if kind and not self._overwrite:
-            raise OutputError.exists(self._place.shown)
+            raise OutputError.exists(self._url.shown)
         return kind is not None
-
-
-def _sync(path: str) -> None:
-    """Wait until a file, or the names in a folder, are on disk. Windows syncs no folders."""
-    is_folder = os.path.isdir(path)
-    with contextlib.suppress(OSError) if is_folder else contextlib.nullcontext():
-        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _remove(path: str) -> None:

@@ -49,7 +49,7 @@ def find_ranges(connection: Connection, database: Database, columns: Sequence[Co
     Raises:
         InputError: the key is null in a row, or equal in two rows.
     """
-    source, column = database.place.source, quote_name("q", key.name)
+    source, column = database.url.source, quote_name("q", key.name)
     ((rows, checksum),) = connection.rows(f"SELECT count(*), {database.checksum(columns)} FROM {source} AS q")
     query = (
         f"SELECT {database.sql_literal(key, 'k')} AS mark,"
@@ -64,7 +64,7 @@ def find_ranges(connection: Connection, database: Database, columns: Sequence[Co
             if bad:
                 why = "is null in a row" if bad == 1 else f"is {mark} in more than one row"
                 raise InputError(
-                    f"{database.place.shown}: the key {key.name!r} {why}. Name a unique column without nulls, "
+                    f"{database.url.shown}: the key {key.name!r} {why}. Name a unique column without nulls, "
                     "or leave out `key`."
                 )
             found.append(mark)

@@ -11,7 +11,7 @@ import adbc_driver_postgresql
 from sentiment_batch import OutputError
 from sentiment_batch_sql.connection import Connection
 from sentiment_batch_sql.conversions import convert_for_postgresql
-from sentiment_batch_sql.database import JSON, Column, Database, Target, find_columns, mark_type, read_mark
+from sentiment_batch_sql.database import JSON, Column, Database, DatabaseTarget, find_columns, mark_type, read_mark
 from sentiment_batch_sql.run_comments import write_comment
 from sentiment_batch_sql.url import quote_name, quote_text
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch import WriteOptions
-    from sentiment_batch_sql.url import Place
+    from sentiment_batch_sql.url import DatabaseUrl
 
 SESSION = (
     "SET client_encoding = 'UTF8'",
@@ -53,10 +53,10 @@ _KINDS = {"v": "view", "m": "materialized view", "f": "foreign table", "S": "seq
 _LOCK_TIMEOUT = "SET lock_timeout = '60s'"
 
 
-def connect(place: Place, *statements: str) -> Connection:
+def connect(url: DatabaseUrl, *statements: str) -> Connection:
     """A connection whose text formats do not depend on the settings of the server."""
     driver = adbc_driver_postgresql._driver_path()
-    return Connection(driver, *SESSION, *statements, uri=place.address)
+    return Connection(driver, *SESSION, *statements, uri=url.address)
 
 
 class PostgreSQL(Database):
@@ -64,14 +64,14 @@ class PostgreSQL(Database):
 
     def open(self) -> Connection:
         """Connect, with a snapshot until the connection is closed."""
-        return connect(self.place, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return connect(self.url, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def columns(self, connection: Connection) -> list[Column]:
         """The columns. Values without a type in Arrow are text, as the server writes it."""
         names = self.names(connection)
         types = list(zip(names, self._types(connection, names), strict=True))
         conditions = [(name, _beyond_arrow(quote_name("q", name), type, element)) for name, (type, _, element) in types]
-        odd = find_columns(connection, self.place, [(name, text) for name, text in conditions if text])
+        odd = find_columns(connection, self.url, [(name, text) for name, text in conditions if text])
         return [_column(name, type, full, element, exact=name not in odd) for name, (type, full, element) in types]
 
     def sql_literal(self, column: Column, value: str) -> str:
@@ -83,13 +83,13 @@ class PostgreSQL(Database):
         row = ", ".join(quote_name("q", column.name) for column in columns)
         return f"coalesce(sum(hashtextextended(ROW({row})::text, 0)), 0)::text"
 
-    def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
+    def target(self, schema: pa.Schema, options: WriteOptions) -> DatabaseTarget:
         """Begin to write a table, in a transaction."""
-        return PostgreSQLTarget(self.place, schema, options)
+        return PostgreSQLTarget(self.url, schema, options)
 
     def find_comment(self) -> str | None:
         """The comment of the table."""
-        table = quote_text(quote_name(*self.place.table))
+        table = quote_text(quote_name(*self.url.table))
         with contextlib.closing(self.open()) as connection:
             ((comment,),) = connection.rows(f"SELECT obj_description(to_regclass({table}), 'pg_class')")
         return None if comment is None else str(comment)
@@ -102,7 +102,7 @@ class PostgreSQL(Database):
         oids = ", ".join(f"pg_typeof({quote_name('q', name)})::oid" for name in names)
         found = connection.rows(
             "SELECT t.typname::text, format('%I.%I', n.nspname, t.typname), coalesce(e.typname::text, '')"
-            f" FROM (SELECT 1) AS one LEFT JOIN {self.place.source} AS q ON false"
+            f" FROM (SELECT 1) AS one LEFT JOIN {self.url.source} AS q ON false"
             f" CROSS JOIN LATERAL unnest(ARRAY[{oids}]) WITH ORDINALITY AS o(type, place)"
             " JOIN pg_catalog.pg_type AS d ON d.oid = o.type"
             " JOIN pg_catalog.pg_type AS t ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END"
@@ -134,7 +134,7 @@ class PostgreSQLTarget:
     """A table that is being written to PostgreSQL, under another name that is changed at the end.
 
     Args:
-        place: the server and the table.
+        url: the server and the table.
         schema: the columns of the batches.
         options: the settings of the output.
 
@@ -142,14 +142,14 @@ class PostgreSQLTarget:
         OutputError: the table exists and `overwrite` is False, it is no table, others need it, or a name is too long.
     """
 
-    def __init__(self, place: Place, schema: pa.Schema, options: WriteOptions) -> None:
-        self._place, self._overwrite = place, options.overwrite
+    def __init__(self, url: DatabaseUrl, schema: pa.Schema, options: WriteOptions) -> None:
+        self._url, self._overwrite = url, options.overwrite
         self._comment = None if options.run_id is None else write_comment(options.run_id)
-        for name in (*place.table, *schema.names):
+        for name in (*url.table, *schema.names):
             if not 0 < len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES:
                 raise OutputError(f"the name {name!r} must have 1 to {MAX_NAME_BYTES} bytes for PostgreSQL. Rename it.")
         self.columns = [convert_for_postgresql(field) for field in schema]
-        self._connection = connect(place, "BEGIN", _LOCK_TIMEOUT)
+        self._connection = connect(url, "BEGIN", _LOCK_TIMEOUT)
         try:
             self._schema = self._schema_name()
             self._must_replace()
@@ -172,7 +172,7 @@ class PostgreSQLTarget:
 
     def publish(self) -> None:
         """Change the types and the name of the table, and commit."""
-        staged, table = quote_name(self._schema, self._staged), self._place.table[-1]
+        staged, table = quote_name(self._schema, self._staged), self._url.table[-1]
         changes = [
             f"ALTER COLUMN {quote_name(name)} TYPE {type} USING {quote_name(name)}::{type}"
             for name, column, type in zip(self._names, self.columns, self._types, strict=True)
@@ -192,29 +192,29 @@ class PostgreSQLTarget:
         self._connection.close()
 
     def _schema_name(self) -> str:
-        if len(self._place.table) == 2:
-            return self._place.table[0]
+        if len(self._url.table) == 2:
+            return self._url.table[0]
         ((name,),) = self._connection.rows("SELECT current_schema()::text")
         if name is None:
-            raise OutputError(f"{self._place.shown}: the user has no default schema. Write schema.table.")
+            raise OutputError(f"{self._url.shown}: the user has no default schema. Write schema.table.")
         return str(name)
 
     def _must_replace(self) -> bool:
-        """Whether there is a table to replace.
+        """True if there is a table to replace.
 
         Raises:
             OutputError: there is a table that must not or cannot be replaced.
         """
-        name = quote_text(quote_name(self._schema, self._place.table[-1]))
+        name = quote_text(quote_name(self._schema, self._url.table[-1]))
         found = self._connection.rows(f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = to_regclass({name})")
         if not found:
             return False
         kind = found[0][0]
         if kind not in _TABLES:
             what = _KINDS.get(kind, "database object of another kind")
-            raise OutputError(f"{self._place.shown} is a {what}, which is never replaced. Name another table.")
+            raise OutputError(f"{self._url.shown} is a {what}, which is never replaced. Name another table.")
         if not self._overwrite:
-            raise OutputError.exists(self._place.shown)
+            raise OutputError.exists(self._url.shown)
         self._check_no_dependents(name)
         return True
 
@@ -229,7 +229,7 @@ class PostgreSQLTarget:
         )
         if needing:
             raise OutputError(
-                f"{self._place.shown} is needed by {needing[0][0]}, so it is not replaced. Name another table."
+                f"{self._url.shown} is needed by {needing[0][0]}, so it is not replaced. Name another table."
             )
 
     def _restored_type(self, field: pa.Field) -> str | None:

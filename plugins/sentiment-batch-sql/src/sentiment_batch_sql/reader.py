@@ -44,11 +44,11 @@ class SqlReader:
     """
 
     def __init__(self, location: str, options: ReadOptions) -> None:
-        self._place = place = parse_url(location, options.query, options.key)
-        if not place.table and not place.query:
-            raise UsageError(f"{place.shown} names no table. Add ?table=NAME, or set `query`.")
-        self._database = find_database(place)
-        self._errors = functools.partial(translate_errors, place, InputError)
+        self._url = url = parse_url(location, options.query, options.key)
+        if not url.table and not url.query:
+            raise UsageError(f"{url.shown} names no table. Add ?table=NAME, or set `query`.")
+        self._database = find_database(url)
+        self._errors = functools.partial(translate_errors, url, InputError)
         self._idle: Connection | None = None
         with self._errors():
             self._idle = connection = self._database.open()
@@ -60,7 +60,7 @@ class SqlReader:
                 raise
         ranges = self._state.ranges
         self.num_rows: int | None = None if ranges is None else ranges.rows
-        self._splits = [Split(index=0, label=place.shown)] if ranges is None else ranges.splits(place.shown)
+        self._splits = [Split(index=0, label=url.shown)] if ranges is None else ranges.splits(url.shown)
         if ranges is not None:
             self.identity = self._identity
         if not self._splits:
@@ -102,12 +102,12 @@ class SqlReader:
             self._idle = None
 
     def _identity(self) -> dict[str, Any]:
-        place, ranges = self._place, self._state.ranges
+        url, ranges = self._url, self._state.ranges
         assert ranges is not None
         return {
-            "database": f"{place.kind}: {place.database}",
-            "table": list(place.table) or place.query,
-            "key": place.key,
+            "database": f"{url.kind}: {url.database}",
+            "table": list(url.table) or url.query,
+            "key": url.key,
             "rows": ranges.rows,
             "first": ranges.starts[0] if ranges.starts else "",
             "last": ranges.last,
@@ -122,9 +122,7 @@ class SqlReader:
         connection = self._database.open()
         try:
             if self._read_state(connection) != self._state:
-                raise InputError(
-                    f"{self._place.shown} was changed while it was read. Read it when nobody writes to it."
-                )
+                raise InputError(f"{self._url.shown} was changed while it was read. Read it when nobody writes to it.")
         except BaseException:
             connection.close()
             raise
@@ -133,11 +131,11 @@ class SqlReader:
     def _read_state(self, connection: Connection) -> _TableState:
         columns = self._database.columns(connection)
         names = [column.name for column in columns]
-        if self._place.key is None:
+        if self._url.key is None:
             return _TableState(columns=tuple(columns), key=None, ranges=None)
-        if self._place.key not in names:
-            raise InputError.no_column(self._place.key, names, "key")
-        key = columns[names.index(self._place.key)]
+        if self._url.key not in names:
+            raise InputError.no_column(self._url.key, names, "key")
+        key = columns[names.index(self._url.key)]
         return _TableState(
             columns=tuple(columns), key=key, ranges=find_ranges(connection, self._database, columns, key)
         )

@@ -12,8 +12,8 @@ import adbc_driver_sqlite
 from sentiment_batch import InputError, UsageError
 from sentiment_batch_sql.connection import Connection
 from sentiment_batch_sql.conversions import convert_for_sqlite
-from sentiment_batch_sql.database import Column, Database, Target
-from sentiment_batch_sql.file_target import FileTarget
+from sentiment_batch_sql.database import Column, Database, DatabaseTarget
+from sentiment_batch_sql.file_target import DatabaseFileTarget
 from sentiment_batch_sql.url import quote_name, quote_text
 
 if TYPE_CHECKING:
@@ -50,10 +50,14 @@ class SQLite(Database):
     rows_ahead = 1
 
     def open(self) -> Connection:
-        """Open the file, with a snapshot until the connection is closed."""
-        if not os.path.isfile(self.place.address):
-            raise InputError(f"{self.place.shown}: there is no file {self.place.database}. Check the path.")
-        return connect(self.place.address, "ro", "BEGIN")
+        """Open the file, with a snapshot until the connection is closed.
+
+        Raises:
+            InputError: there is no such file.
+        """
+        if not os.path.isfile(self.url.address):
+            raise InputError(f"{self.url.shown}: there is no file {self.url.database}. Check the path.")
+        return connect(self.url.address, "ro", "BEGIN")
 
     def columns(self, connection: Connection) -> list[Column]:
         """The columns. Their type is one that can hold all values, or else text."""
@@ -77,20 +81,20 @@ class SQLite(Database):
 
     def checksum(self, columns: Sequence[Column]) -> str:
         """The sizes and the times of change of the files, because SQLite has no hash function."""
-        paths = [path for end in ("", "-wal") if os.path.exists(path := self.place.address + end)]
+        paths = [path for end in ("", "-wal") if os.path.exists(path := self.url.address + end)]
         states = [state for state in map(os.stat, paths) if state.st_size]  # an empty log file counts as a missing one
         return quote_text(" ".join(f"{state.st_size}:{state.st_mtime_ns}" for state in states))
 
     def find_comment(self) -> str | None:
         """The statement that has made the table, with its comments."""
-        if not os.path.isfile(self.place.address):
+        if not os.path.isfile(self.url.address):
             return None
         with contextlib.closing(self.open()) as connection:
-            return _find_table(connection, self.place.table)[1]
+            return _find_table(connection, self.url.table)[1]
 
-    def target(self, schema: pa.Schema, options: WriteOptions) -> Target:
+    def target(self, schema: pa.Schema, options: WriteOptions) -> DatabaseTarget:
         """Begin to write a table, in a file of its own until it is complete."""
-        return FileTarget(self.place, SQLiteFile(schema), schema, options)
+        return DatabaseFileTarget(self.url, SQLiteFile(schema), schema, options)
 
     def _kinds(self, connection: Connection, names: list[str]) -> list[int]:
         """The kinds of the values of each column, as bits."""
@@ -100,14 +104,14 @@ class SQLite(Database):
             f" AND {quote_name('q', name)} NOT BETWEEN -{_EXACT} AND {_EXACT}), 0) * {_LARGE}"
             for name in names
         )
-        (found,) = connection.rows(f"SELECT {counts} FROM {self.place.source} AS q")
+        (found,) = connection.rows(f"SELECT {counts} FROM {self.url.source} AS q")
         return list(found)
 
     def _declared(self, connection: Connection) -> dict[str, int]:
         """The kinds of the columns by their declared types, for columns without values."""
-        if not self.place.table:
+        if not self.url.table:
             return {}
-        rows = connection.rows(f"SELECT name, type FROM pragma_table_info({quote_text(self.place.table[-1])})")
+        rows = connection.rows(f"SELECT name, type FROM pragma_table_info({quote_text(self.url.table[-1])})")
         return {name: _affinity(type.upper()) for name, type in rows}
 
 
@@ -139,7 +143,7 @@ def _column(name: str, kinds: int) -> Column:
 
 
 def _find_table(connection: Connection, name: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """What has that name, such as `table` or `view`, and the statement that has made it; None for what is not there."""
+    """The kind of object with that name (`table`, `view` and so on), and the statement that made it. None: missing."""
     condition = f"lower(name) = lower({quote_text(name[-1])})"
     found = connection.rows(f"SELECT type, sql FROM main.sqlite_schema WHERE {condition}")
     return found[0] if found else (None, None)
@@ -163,7 +167,7 @@ class SQLiteFile:
         connection.run(f"CREATE TABLE {quote_name(table)} ({self._definitions(schema)})")
 
     def kind_of(self, connection: Connection, name: tuple[str, ...]) -> str | None:
-        """What has that name, such as `table` or `view`; None if nothing has."""
+        """The kind of object with that name: `table`, `view` and so on; None if there is none."""
         return _find_table(connection, name)[0]
 
     def full_name(self, table: tuple[str, ...]) -> tuple[str, ...]:

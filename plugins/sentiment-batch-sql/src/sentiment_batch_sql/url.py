@@ -27,7 +27,7 @@ _OWN = ("table", "query", "key")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class DatabaseUrl:
     """A table in a database, or the rows of a query."""
 
     kind: str
@@ -57,7 +57,7 @@ class Place:
         return f"(\n{self.query}\n)" if self.query else quote_name(*self.table)
 
 
-def parse_url(location: str, query: str | None = None, key: str | None = None) -> Place:
+def parse_url(location: str, query: str | None = None, key: str | None = None) -> DatabaseUrl:
     """Parse the URL of a database.
 
     Args:
@@ -90,7 +90,7 @@ def parse_url(location: str, query: str | None = None, key: str | None = None) -
     else:
         address = parts.path(url, others)
         database = os.path.abspath(address)
-    return Place(
+    return DatabaseUrl(
         kind=kind,
         address=address,
         database=database,

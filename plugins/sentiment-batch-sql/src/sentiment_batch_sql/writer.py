@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sentiment_batch import OutputError, UsageError
-from sentiment_batch.writing import not_json, refuse, repeated_name
-from sentiment_batch_sql.conversions import decoded_type, is_bytes
+from sentiment_batch.writing import is_bytes, not_json, refuse, repeated_name
+from sentiment_batch_sql.conversions import decoded_type
 from sentiment_batch_sql.databases import find_database
 from sentiment_batch_sql.driver_errors import translate_errors
 from sentiment_batch_sql.run_comments import read_comment
@@ -35,16 +35,16 @@ class SqlWriter:
     """
 
     def __init__(self, location: str, schema: pa.Schema, options: WriteOptions) -> None:
-        self._place = place = parse_url(location)
-        if not place.table or place.query or place.key:
-            raise UsageError(f"{place.shown} must name a table to write, without a query or key. Write ?table=NAME.")
+        self._url = url = parse_url(location)
+        if not url.table or url.query or url.key:
+            raise UsageError(f"{url.shown} must name a table to write, without a query or key. Write ?table=NAME.")
         if (repeated := repeated_name(schema)) is not None:
             raise OutputError(f"a table cannot have two columns named {repeated!r}. Leave one out with `columns`.")
         refuse(schema, _not_in_databases, "a database", "Parquet")
-        self._errors = functools.partial(translate_errors, place, OutputError)
+        self._errors = functools.partial(translate_errors, url, OutputError)
         self._done = False
         with self._errors():
-            self._target = find_database(place).target(schema, options)
+            self._target = find_database(url).target(schema, options)
         self._wire = pa.schema(
             [(name, column.wire) for name, column in zip(schema.names, self._target.columns, strict=True)]
         )
@@ -81,9 +81,9 @@ def find_run_id(location: str) -> str | None:
         UsageError: the URL is ambiguous.
         OutputError: the database cannot be read.
     """
-    place = parse_url(location)
-    with translate_errors(place, OutputError):
-        return read_comment(find_database(place).find_comment()) if place.table else None
+    url = parse_url(location)
+    with translate_errors(url, OutputError):
+        return read_comment(find_database(url).find_comment()) if url.table else None
 
 
 def _convert(name: str, conversion: Conversion, column: pa.Array) -> pa.Array:

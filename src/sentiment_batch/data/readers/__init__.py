@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from sentiment_batch.plugins.registry import Registry
     from sentiment_batch.records import ReadOptions
 
+PARQUET_SUFFIXES = (".parquet", ".pq")
+
 
 def _open_csv(location: str, options: ReadOptions) -> Reader:
     from sentiment_batch.data.readers.csv import CsvReader
@@ -47,9 +49,7 @@ def register_readers(registry: Registry) -> None:
         options=("header", "skip_rows", "comment", "escape"),
     )
     registry.add("jsonl", _open_jsonl, suffixes=(".jsonl", ".ndjson", ".json"), description="JSON lines")
-    registry.add(
-        "parquet", _open_parquet, suffixes=(".parquet", ".pq"), description="Parquet: file, folder, glob, hive"
-    )
+    registry.add("parquet", _open_parquet, suffixes=PARQUET_SUFFIXES, description="Parquet: file, folder, glob, hive")
     registry.add(
         "arrow", _open_arrow, suffixes=(".arrow", ".feather", ".ipc", ".arrows"), description="Arrow IPC, Feather"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import threading
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
@@ -17,7 +16,8 @@ from sentiment_batch.data.readers.sniff import refuse_other_formats, refuse_text
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.data.readers.validate import strings_are_valid, validate_batch
 from sentiment_batch.errors import InputError
-from sentiment_batch.locations import without_password
+from sentiment_batch.files.filesystems import is_read_once
+from sentiment_batch.locations import compression_of, without_password
 from sentiment_batch.records import ReadOptions, Split
 
 logger = logging.getLogger("sentiment_batch")
@@ -29,7 +29,7 @@ _MAX_LEGACY_SCHEMA_BYTES = 1 << 24
 
 
 class ArrowReader:
-    """A `Reader` of Arrow IPC: one split for each record batch of a file, or one split for a whole stream.
+    """A `Reader` of Arrow IPC: one split for each record batch of a file, or one for a whole stream or compressed file.
 
     Args:
         location: a path, an fsspec URL, or `-` for standard input.
@@ -58,7 +58,7 @@ class ArrowReader:
         )
 
     def splits(self) -> Sequence[Split]:
-        """The record batches of a file, or the whole stream."""
+        """The record batches of a file, or the whole stream or compressed file."""
         return self._splits
 
     def select_columns(self, names: Iterable[str]) -> None:
@@ -99,25 +99,52 @@ class ArrowReader:
 
 
 class _IpcFile:
-    """The file format, also called Feather V2. Its footer lists the offset of each batch."""
+    """The file format, also called Feather V2. Its footer lists the offset of each batch.
 
-    parts: Sequence[int | None]
-    """A number for each split, as in the other layouts; None for a single split."""
+    The file is opened for each split, because a data set may have more files than a process may hold open.
+    """
+
+    parts: Sequence[int]
+    """A number for each split. In the other layouts it is None, because they have a single split."""
 
     def __init__(self, source: Source) -> None:
-        stream = source.open_random(memory_map=True)
-        self._file = pa.ipc.open_file(stream)
-        self._lock = threading.Lock()  # the reader caches dictionaries and is not documented as thread-safe
-        self.schema = self._file.schema
-        self.parts = range(self._file.num_record_batches)
-        # Counting reads the head of each batch. In a mapped file that is cheap; over a network it takes many requests.
-        mapped = isinstance(stream, pa.MemoryMappedFile) and hasattr(self._file, "count_rows")
-        self.num_rows: int | None = self._file.count_rows() if mapped else None
+        self._source = source
+        with source.open_random(memory_map=True) as stream:
+            file = pa.ipc.open_file(stream)
+            self.schema = file.schema
+            self.parts = range(file.num_record_batches)
+            # Counting reads the head of each batch. In a mapped file that is cheap; over a network it takes many
+            # requests.
+            mapped = isinstance(stream, pa.MemoryMappedFile) and hasattr(file, "count_rows")
+            self.num_rows: int | None = file.count_rows() if mapped else None
 
     def read(self, part: int) -> Generator[pa.RecordBatch, None, None]:
-        with self._lock:
-            batch = self._file.get_batch(part)
+        with self._source.open_random(memory_map=True) as stream:
+            file = pa.ipc.open_file(stream)
+            if file.schema != self.schema or file.num_record_batches != len(self.parts):
+                raise InputError(
+                    f"{self._source.name}: the file changed while it was read. Run again once no program writes to it."
+                )
+            batch = file.get_batch(part)
         yield batch
+
+
+class _CompressedIpcFile:
+    """A compressed file, of which each pass makes a temporary copy. So all its batches are one split."""
+
+    num_rows: int | None = None
+    parts: Sequence[int | None] = (None,)
+
+    def __init__(self, source: Source) -> None:
+        self._location = source.location
+        with contextlib.closing(Source(self._location)) as copy:
+            self.schema = _IpcFile(copy).schema
+
+    def read(self, part: int) -> Generator[pa.RecordBatch, None, None]:
+        with contextlib.closing(Source(self._location)) as copy:
+            file = _IpcFile(copy)
+            for number in file.parts:
+                yield from file.read(number)
 
 
 class _IpcStream:
@@ -180,6 +207,7 @@ class _FeatherV1:
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
             self._table = pyarrow.feather.read_table(file)
+        source.close()  # with its temporary copy, if it was compressed
         self.schema = self._table.schema
         self.num_rows: int | None = self._table.num_rows
 
@@ -187,11 +215,12 @@ class _FeatherV1:
         yield from self._table.to_batches(max_chunksize=MAX_ROWS_PER_BATCH)
 
 
-def _open_layout(source: Source) -> _IpcFile | _IpcStream | _FeatherV1:
+def _open_layout(source: Source) -> _IpcFile | _CompressedIpcFile | _IpcStream | _FeatherV1:
     head = source.head()
     refuse_other_formats(source.name, head, own="arrow")
     if head.startswith(b"ARROW1"):
-        return _IpcFile(source)
+        is_packed = compression_of(source.location) is not None and not is_read_once(source.location)
+        return _CompressedIpcFile(source) if is_packed else _IpcFile(source)
     if head.startswith(b"FEA1"):
         return _FeatherV1(source)
     if head.startswith(_CONTINUATION):

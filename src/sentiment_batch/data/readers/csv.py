@@ -217,7 +217,7 @@ class CsvReader:
         if not self._has_header:
             return make_distinct([""] * len(first))
         if any(map(byte_escapes.has_escapes, first)):
-            raise self._text.undecodable()
+            raise self._text.make_decode_error()
         before, after = self._unnamed
         self._header = first = [""] * before + first + [""] * after
         names = make_distinct(first)

@@ -108,11 +108,12 @@ class CsvSample:
     def check_header(self, dialect: dict[str, Any], *, others: bool) -> tuple[int, int]:
         """Check that the first record names the columns.
 
-        Returns the numbers of names that it lacks before the first one and after the last one: one in all, or none.
-
         Args:
             dialect: the arguments of `csv.reader`.
             others: True if the file may have another delimiter than the first record shows.
+
+        Returns:
+            How many names are missing before the first one and after the last one: (0, 0), (1, 0) or (0, 1).
 
         Raises:
             InputError: the first record looks like data, or like a title above the header.

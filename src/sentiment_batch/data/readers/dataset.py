@@ -9,7 +9,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.data.readers.dataset_files import GLOB_CHARACTERS, DataFile, find_files
+from sentiment_batch.data.readers.dataset_files import find_files
+from sentiment_batch.data.readers.empty_files import drop_empty
+from sentiment_batch.data.readers.file_names import GLOB_CHARACTERS
 from sentiment_batch.data.readers.parquet_schema import adapt_batch, infer_partition_fields, unify_schemas
 from sentiment_batch.errors import InputError, listed
 from sentiment_batch.files.filesystems import local_path
@@ -57,7 +59,7 @@ class DatasetReader:
         format_by_endings: str | None = None,
     ) -> None:
         self._format_by_endings = format_by_endings
-        files = _drop_empty(find_files(location, suffixes))
+        files = drop_empty(find_files(location, suffixes), json=".json" in suffixes)
         self.locations = [file.location for file in files]
         """The files, in the order in which they are read."""
         self._partitions = [file.partitions for file in files]
@@ -156,19 +158,6 @@ class DatasetReader:
                     f"{location} has other columns than {self.locations[0]}: it {what}. Give all files the same "
                     "columns, or read it alone."
                 )
-
-
-def _drop_empty(files: list[DataFile]) -> list[DataFile]:
-    """The files without the local ones of zero bytes, which Spark writes for partitions without rows."""
-    paths = [local_path(file.location) for file in files]
-    full = [
-        file
-        for file, path in zip(files, paths, strict=True)
-        if not (path and os.path.isfile(path)) or os.path.getsize(path)
-    ]
-    if full and len(full) < len(files):
-        logger.warning("empty files are left out: %d of %d", len(files) - len(full), len(files))
-    return full or files
 
 
 def _refuse_mixed(location: str, files: Sequence[str], suffixes: tuple[str, ...]) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import glob
 import logging
-import os
+import posixpath
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import unquote
 
+from sentiment_batch.data.readers.file_names import (
+    GLOB_CHARACTERS,
+    OWN_ENDINGS,
+    find_own_files,
+    is_hidden,
+    is_work_folder,
+    matches_pattern,
+)
+from sentiment_batch.data.readers.file_trees import LocalTree, RemoteTree, Tree, join, list_parents
 from sentiment_batch.errors import InputError
 from sentiment_batch.files import filesystems
 from sentiment_batch.locations import suffix_of, without_password
@@ -20,7 +28,6 @@ _DELTA_LOG = "_delta_log"
 """The folder in a Delta Lake table with the log that lists the files of the table."""
 _MODEL_FILES = ("config.json", "model.safetensors")
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +38,8 @@ class DataFile:
     """A path or URL that a `Source` opens."""
     partitions: dict[str, str | None] = field(default_factory=dict)
     """The values in the names of its folders, such as `year=2024`, by name; None for hive's null."""
+    size: int | None = None
+    """Its size in bytes as it is stored; None if that is unknown."""
 
 
 def find_files(location: str, endings: tuple[str, ...]) -> list[DataFile]:
@@ -41,26 +50,49 @@ def find_files(location: str, endings: tuple[str, ...]) -> list[DataFile]:
         endings: the file endings that are looked for in folders. If no file has one, all files are taken.
 
     Raises:
-        InputError: nothing is there, the folder holds no files, or it is a Delta Lake table, in which files of older
-            versions lie, too.
+        InputError: nothing is there, the folder holds no files, or files lie in a Delta Lake table, whose folder also
+            holds the files of older versions.
     """
     if location == filesystems.STDIN:
         return [DataFile(location=location)]
     is_local = filesystems.local_path(location) is not None
-    tree: _LocalTree | _RemoteTree = _LocalTree(location) if is_local else _RemoteTree(location)
+    tree: Tree = LocalTree(location) if is_local else RemoteTree(location)
     try:
         root, found = _find_root_and_paths(tree, endings)
+        files = [
+            DataFile(
+                location=tree.to_location(path),
+                partitions=_parse_partitions(path.removeprefix(root)),
+                size=tree.size(path),
+            )
+            for path in found
+        ]
     except InputError:
         raise
     except Exception as error:  # each file system has its own errors
-        raise filesystems.unreachable(location, error) from error
+        raise filesystems.make_unreachable_error(location, error) from error
     if not found:
         what = "is a folder that holds" if tree.is_folder(tree.path) else "holds"
         raise InputError(f"{location} {what} no {endings[0]} files. Check the path.")
-    return [
-        DataFile(location=tree.to_location(path), partitions=_parse_partitions(path.removeprefix(root)))
-        for path in sorted(found, key=natural_sort_key)
-    ]
+    return files
+
+
+def list_endings(folder: str) -> Iterator[set[str]]:
+    """The endings of the files in a local folder that `find_files` may take: a set for each folder below it.
+
+    There are none for other locations, such as a pattern or the URL of a folder.
+
+    Raises:
+        InputError: a folder cannot be listed.
+    """
+    tree = LocalTree(folder)
+    try:
+        for found in tree.walk(tree.path) if tree.is_folder(tree.path) else ():
+            if not is_hidden(found.path.removeprefix(tree.path)):
+                own = find_own_files(found.files, found)
+                yield {suffix_of(name) for name in found.files if name not in own and not is_hidden(name)}
+    except OSError as error:
+        raise filesystems.make_unreachable_error(folder, error) from error
 
 
 def natural_sort_key(path: str) -> tuple[list[str | int], str]:
@@ -68,124 +100,136 @@ def natural_sort_key(path: str) -> tuple[list[str | int], str]:
     return [int(part) if part.isascii() and part.isdecimal() else part for part in re.split(r"([0-9]+)", path)], path
 
 
-def _find_root_and_paths(tree: _LocalTree | _RemoteTree, endings: tuple[str, ...]) -> tuple[str, set[str]]:
-    """The folder below which folder names may be partitions, and the paths of all files."""
+def _find_root_and_paths(tree: Tree, endings: tuple[str, ...]) -> tuple[str, list[str]]:
+    """The folder below which folder names may be partitions, and the paths of all files in natural order."""
     if tree.is_folder(tree.path):
-        _refuse_delta_table(tree)
+        _refuse_delta_table(tree, tree.path)
         _refuse_model(tree)
-        return tree.path, set(_list_data_files(tree, tree.path, endings))
-    if tree.is_file(tree.path) or not GLOB_CHARACTERS.search(tree.path):
-        return tree.path, {tree.path}  # opening a missing file reports it
+        root, found = tree.path, _list_data_files(tree, tree.path, endings)
+    elif tree.is_file(tree.path) or not GLOB_CHARACTERS.search(tree.path):
+        return tree.path, [tree.path]  # opening a missing file reports it
+    else:
+        root, found = _find_matches(tree, endings)
+    chosen, repeated = tree.drop_repeated(sorted(found, key=natural_sort_key))
+    if repeated:
+        shown, example = without_password(tree.path), min(repeated, key=natural_sort_key)
+        logger.warning("%s: links to files that are read anyway are left out, such as %r", shown, example)
+    return root, chosen
+
+
+def _find_matches(tree: Tree, endings: tuple[str, ...]) -> tuple[str, list[str]]:
+    """The folder below which a pattern has wildcards, and the files that match it or lie in folders that match it."""
+    pattern = tree.path.split("/")
+    start = next(index for index, part in enumerate(pattern) if GLOB_CHARACTERS.search(part))
+    root = "/".join(pattern[:start])
+    matched = tree.glob(tree.path)
+    visible = [
+        path
+        for path in matched
+        if not is_hidden("/".join(names := path.split("/")[start:]))
+        or matches_pattern(names, pattern[start:], hidden=False)
+    ]
+    folders = {path for path in visible if tree.is_folder(path)}
+    files = {path for path in visible if path not in folders}
+    if not tree.path.endswith(OWN_ENDINGS):
+        files -= _find_own_paths(tree, files)
+    _refuse_files_of_delta_tables(tree, files, root)
     found: set[str] = set()
-    files: set[str] = set()
-    for path in tree.glob(tree.path):
-        if tree.is_folder(path):
-            found.update(_list_data_files(tree, path, endings))
-        else:
-            files.add(path)
-    hidden = set() if is_hidden(_name(tree.path)) else {path for path in files if is_hidden(_name(path))}
-    _report_hidden(tree.path, hidden, endings)
-    found |= files - hidden
-    return GLOB_CHARACTERS.split(tree.path)[0].rpartition("/")[0], found
+    for folder in sorted(folders):
+        _refuse_delta_table(tree, folder)
+        if not any(folder.startswith(join(above, "")) for above in list_parents(folder) & folders):
+            found.update(_list_data_files(tree, folder, endings))
+    hidden = set(matched) - {*visible}
+    for folder in filter(tree.is_folder, sorted(hidden)):
+        hidden.update(join(below.path, name) for below in tree.walk(folder) for name in below.files)
+    _report_hidden(tree.path, (path.removeprefix(root).lstrip("/") for path in hidden), endings)
+    return root, list(found | files)
 
 
-def _refuse_delta_table(tree: _LocalTree | _RemoteTree) -> None:
-    """Raise an error for the folder of a Delta Lake table, because only its log shows which files belong to it."""
-    if tree.is_folder(f"{tree.path}/{_DELTA_LOG}"):
-        shown = without_password(tree.path)
-        place = shown if isinstance(tree, _LocalTree) else "PATH on this machine"
-        raise InputError(
-            f"{shown} is a Delta Lake table, so its folder may hold rows that were replaced. Read it as "
-            f"delta://{place}, or name its files with a pattern such as *.parquet."
-        )
-
-
-def _refuse_model(tree: _LocalTree | _RemoteTree) -> None:
-    """Raise an error for a model folder, which somebody who mixes up the arguments gives as a table."""
-    if isinstance(tree, _LocalTree) and all(tree.is_file(f"{tree.path}/{name}") for name in _MODEL_FILES):
-        raise InputError(f"{tree.path} is the folder of a model, not a table. Name the file of the table in its place.")
-
-
-def _list_data_files(tree: _LocalTree | _RemoteTree, folder: str, endings: tuple[str, ...]) -> list[str]:
-    every = tree.walk(folder)
-    below = [path for path in every if not is_hidden(path.removeprefix(folder))]
+def _list_data_files(tree: Tree, folder: str, endings: tuple[str, ...]) -> list[str]:
+    """The files in a folder and below it that have one of the endings, or all files if none has."""
+    below: list[str] = []
+    hidden: list[str] = []
+    tables: set[str] = set()
+    for one in tree.walk(folder):
+        own = find_own_files(one.files, one)
+        for name in one.files:
+            path = join(one.path, name)
+            if is_hidden(path.removeprefix(folder)):
+                hidden.append(path.removeprefix(folder).lstrip("/"))
+            elif name not in own:
+                below.append(path)
+        if _DELTA_LOG in one.folders:
+            tables.add(one.path)
     matching = [path for path in below if suffix_of(path) in endings]
+    if tables and (inside := tables & {parent for path in matching or below for parent in list_parents(path)}):
+        raise _make_delta_error(tree, min(inside))
+    _report_hidden(folder, hidden, endings)
     left_out = len(below) - len(matching)
-    _report_hidden(
-        folder,
-        {path for path in every if not is_hidden(path.removeprefix(folder).rpartition("/")[0])} - {*below},
-        endings,
-    )
     if matching and left_out:
         shown, wanted = without_password(folder), " or ".join(endings)
         logger.warning("%s: files that do not end in %s are left out: %d", shown, wanted, left_out)
     return matching or below
 
 
-def _report_hidden(place: str, paths: set[str], endings: tuple[str, ...]) -> None:
-    """Warn of files that look like data but for the first character of their names. Markers have other endings."""
-    names = sorted(_name(path) for path in paths if suffix_of(path) in endings)
-    if names:
+def _find_own_paths(tree: Tree, paths: Iterable[str]) -> set[str]:
+    """Those of the paths that scoring gave to files beside its outputs."""
+    names: dict[str, list[str]] = {}
+    for path in paths:
+        if path.endswith(OWN_ENDINGS):
+            parent, name = posixpath.split(path)
+            names.setdefault(parent, []).append(name)
+    return {
+        join(parent, name) for parent, found in names.items() for name in find_own_files(found, tree.list_names(parent))
+    }
+
+
+def _refuse_delta_table(tree: Tree, folder: str) -> None:
+    """Raise an error for the folder of a Delta Lake table, because only its log shows which files belong to it."""
+    if tree.is_folder(join(folder, _DELTA_LOG)):
+        raise _make_delta_error(tree, folder)
+
+
+def _refuse_files_of_delta_tables(tree: Tree, files: set[str], root: str) -> None:
+    """Raise an error if a pattern matches a file of a Delta Lake table that the pattern does not name itself."""
+    above = {folder for path in files for folder in list_parents(path) if folder.startswith(join(root, ""))}
+    for folder in sorted(above):
+        if "=" not in posixpath.basename(folder):  # partitions lie in a table
+            _refuse_delta_table(tree, folder)
+
+
+def _make_delta_error(tree: Tree, folder: str) -> InputError:
+    shown = without_password(tree.to_location(folder)).rstrip("/")
+    place = shown if isinstance(tree, LocalTree) else "PATH on this machine"
+    return InputError(
+        f"{shown} is a Delta Lake table, so its folder may hold rows that were replaced. Read it as delta://{place}, "
+        f"or name its files with a pattern such as {shown}/*.parquet."
+    )
+
+
+def _refuse_model(tree: Tree) -> None:
+    """Raise an error for a model folder, which somebody who mixes up the arguments gives as a table."""
+    if isinstance(tree, LocalTree) and all(tree.is_file(f"{tree.path}/{name}") for name in _MODEL_FILES):
+        raise InputError(f"{tree.path} is the folder of a model, not a table. Name the file of the table in its place.")
+
+
+def _report_hidden(place: str, paths: Iterable[str], endings: tuple[str, ...]) -> None:
+    """Warn of files that look like data but for their names or those of their folders. Markers have other endings."""
+    found = [path for path in paths if suffix_of(path) in endings and not any(map(_is_log, path.split("/")))]
+    if found:
         shown = without_password(place)
-        logger.warning("%s: files whose names begin with . or _ are left out, such as %r", shown, names[0])
+        logger.warning(
+            "%s: files and folders whose names begin with . or _ are left out, such as %r",
+            shown,
+            min(found, key=natural_sort_key),
+        )
 
 
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def is_hidden(path: str) -> bool:
-    """True if a part of the path begins with a dot or an underscore, as markers such as _SUCCESS do."""
-    return any(name.startswith((".", "_")) for name in path.split("/"))
+def _is_log(name: str) -> bool:
+    """True for folders that hold what programs note down, and no table."""
+    return name == _DELTA_LOG or is_work_folder(name)
 
 
 def _parse_partitions(path: str) -> dict[str, str | None]:
     pairs = [name.partition("=") for name in path.split("/")[:-1] if "=" in name]
     return {unquote(key): None if value == _HIVE_NULL else unquote(value) for key, _, value in pairs if key}
-
-
-class _LocalTree:
-    """The folders of the local disk, with `/` between the parts of a path."""
-
-    def __init__(self, location: str) -> None:
-        path = filesystems.local_path(location) or ""
-        self.path = path.replace(os.sep, "/").rstrip("/") or path
-        self.is_folder = os.path.isdir
-        self.is_file = os.path.exists
-
-    def to_location(self, path: str) -> str:
-        return path
-
-    def glob(self, pattern: str) -> list[str]:
-        return [path.replace(os.sep, "/") for path in glob.glob(pattern, recursive=True)]
-
-    def walk(self, folder: str) -> list[str]:
-        def refuse(error: OSError) -> None:
-            raise error  # os.walk silently leaves out folders that it cannot list
-
-        return [
-            f"{parent.replace(os.sep, '/')}/{name}"
-            for parent, _, names in os.walk(folder, onerror=refuse, followlinks=True)
-            for name in names
-        ]
-
-
-class _RemoteTree:
-    """The folders of an fsspec file system."""
-
-    def __init__(self, location: str) -> None:
-        self._filesystem, path = filesystems.open_filesystem(location)
-        self.path = path.rstrip("/") or path
-        self._given = {self.path: location}
-        self.is_folder: Any = self._filesystem.isdir
-        self.is_file: Any = self._filesystem.isfile
-
-    def to_location(self, path: str) -> str:
-        # The user's URL may hold what the path lacks, such as a chain of protocols.
-        return self._given.get(path) or str(self._filesystem.unstrip_protocol(path))
-
-    def glob(self, pattern: str) -> list[str]:
-        return [str(path) for path in self._filesystem.glob(pattern)]
-
-    def walk(self, folder: str) -> list[str]:
-        return [str(path) for path in self._filesystem.find(folder)]

@@ -32,7 +32,7 @@ class _BadByte:
     """The bytes around it, cut at line ends if the lines are short."""
 
 
-def explain_undecodable(source: Source, encoding: str, newline: str, *, given: str | None = None) -> InputError:
+def make_decode_error(source: Source, encoding: str, newline: str, *, given: str | None = None) -> InputError:
     """The error for a source that is not in `encoding`. This reads the source again to find the bad byte.
 
     Args:
@@ -56,7 +56,7 @@ def explain_undecodable(source: Source, encoding: str, newline: str, *, given: s
     return InputError(f"{where} {_suggest_encoding(bad.context, given)}{keep}")
 
 
-def explain_wrong_encoding(source: Source, encoding: str, sample: bytes, share: str, given: str | None) -> InputError:
+def make_encoding_error(source: Source, encoding: str, sample: bytes, share: str, given: str | None) -> InputError:
     """The error for a source of which so much does not decode that the encoding must be wrong, not single rows.
 
     Args:

@@ -81,7 +81,7 @@ _SCRIPT_RANGES = (
 _MIN_PLAUSIBILITY = 0.4
 """Encodings that are less plausible than this are not named."""
 _MIN_SHARE_OF_BEST = 0.6
-"""Neither are encodings whose plausibility is less than this share of the best one's."""
+"""Encodings less plausible than this share of the best one are not named either."""
 _FALLBACK = "latin-1"
 """An encoding that decodes any bytes."""
 

@@ -13,7 +13,7 @@ SAMPLE_BYTES = 1 << 18
 MIN_UTF8_CHARACTERS = 4
 """A file counts as UTF-8 only with this many characters outside ASCII, if the user named a multi-byte encoding.
 
-Fewer may look like UTF-8 by chance. About one in five pairs of bytes of Chinese in GB 18030 does.
+Fewer may look like UTF-8 by accident. About one in five pairs of bytes of Chinese in GB 18030 does.
 """
 
 _MARKS = (
@@ -100,8 +100,8 @@ def look_up_encoding(given: str) -> str:
     return encoding
 
 
-def count_chance_characters(encoding: str) -> int:
-    """How many characters of a text in `encoding` may look like UTF-8 by chance.
+def max_accidental_characters(encoding: str) -> int:
+    """The most characters of a text in `encoding` that may look like UTF-8 by accident.
 
     -1 if the encoding is ASCII or one of Unicode, because then text that looks like UTF-8 shows no mistake.
     """
@@ -139,12 +139,12 @@ class Utf8Check:
         else:
             self.characters += len(text) - len(data.translate(None, _BEYOND_ASCII))
 
-    def is_utf_8(self, chance: int) -> bool:
-        """True if the bytes are UTF-8 with more characters outside ASCII than `chance`."""
-        return self.valid and self.offset is not None and self.characters > chance >= 0
+    def is_utf_8(self, max_accidental: int) -> bool:
+        """True if the bytes are UTF-8 with more characters outside ASCII than `max_accidental`."""
+        return self.valid and self.offset is not None and self.characters > max_accidental >= 0
 
 
-def explain_utf8(name: str, given: str, offset: int | None) -> InputError:
+def make_utf8_error(name: str, given: str, offset: int | None) -> InputError:
     """The error for a UTF-8 file for which the user gave another encoding; `offset` is its first byte outside ASCII."""
     if offset is None:
         return InputError(f"{name} is not {given}: it is plain ASCII, which is valid UTF-8. Leave `encoding` out.")
@@ -158,13 +158,13 @@ def _refuse_unlike(sample: bytes, encoding: str, given: str, name: str) -> None:
     """Check that a file without a byte order mark can be in the encoding that the user gave."""
     check = Utf8Check()
     check.feed(sample, final=len(sample) < SAMPLE_BYTES)
-    if check.is_utf_8(count_chance_characters(encoding)):
-        raise explain_utf8(name, given, check.offset)
+    if check.is_utf_8(max_accidental_characters(encoding)):
+        raise make_utf8_error(name, given, check.offset)
     if not encoding.startswith(("utf-16", "utf-32")) or len(sample) < 4:
         return
     # A line end of UTF-16 or UTF-32 holds zero bytes.
     if check.valid and b"\0" not in sample and (b"\n" in sample or b"\r" in sample):
-        raise explain_utf8(name, given, check.offset)
+        raise make_utf8_error(name, given, check.offset)
     other = _OTHER_ORDER.get(encoding)
     if other and not _count_line_ends(sample, encoding) and _count_line_ends(sample, other):
         raise InputError(f'{name} is not {given}: its bytes are in the other order. Give `encoding="{other}"`.')

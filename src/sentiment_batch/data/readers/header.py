@@ -58,7 +58,7 @@ def check_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int
     """
     is_survey = _is_second_header(rows)
     if is_survey and _names_questions(rows):
-        raise _second_header(name, rows, numbers, unit)
+        raise _make_second_header_error(name, rows, numbers, unit)
     found = find_header_row(rows)
     if found:
         above, below = rows[:found], rows[found:]
@@ -80,7 +80,7 @@ def check_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int
             "`header=True`."
         )
     if is_survey:
-        raise _second_header(name, rows, numbers, unit)
+        raise _make_second_header_error(name, rows, numbers, unit)
 
 
 def rate_table(rows: Sequence[Sequence[str]]) -> int:
@@ -141,7 +141,7 @@ def _is_second_header(rows: Sequence[Sequence[str]]) -> bool:
         return False
     # The third row of some exports holds the identifiers of the questions.
     typed = [column[0] for column in zip(*below, strict=True) if all(map(_is_typed, column[2:]))]
-    # A row of data may have gaps there, and then it holds prose elsewhere.
+    # A data row may be empty in these columns, but then another cell holds prose.
     is_explained = any(map(find_kind, typed)) or not any(find_kind(cell) == "prose" for cell in rows[1])
     return len(typed) >= 2 and not _holds_typed(typed) and is_explained
 
@@ -161,7 +161,9 @@ def _names_questions(rows: Sequence[Sequence[str]]) -> bool:
     return is_fuller and not _holds_typed(rows[0]) and all(len(list_usual(row)) < 2 for row in rows[1:3])
 
 
-def _second_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int], unit: str) -> InputError:
+def _make_second_header_error(
+    name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int], unit: str
+) -> InputError:
     """The error for a second header; the arguments are those of `check_header`."""
     return InputError(
         f"{name}: {unit} {numbers[1]} looks like a second header ({_quote(list(filter(None, rows[1])))}). Delete "

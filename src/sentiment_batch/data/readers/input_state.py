@@ -35,7 +35,7 @@ def identify_input(location: str) -> dict[str, Any] | None:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise filesystems.unreachable(location, error) from error
+        raise filesystems.make_unreachable_error(location, error) from error
     found = {"path": os.path.realpath(path), "bytes": status.st_size, "modified": status.st_mtime_ns}
     footer = _hash_footer(path, status.st_size)
     return found | ({"footer": footer} if footer else {}) | _identify_on_machine(path, status)
@@ -73,7 +73,7 @@ def _identify_remote(location: str) -> dict[str, Any]:
         state = without_password(str(filesystem.ukey(path)), location)
         return {"path": without_password(location), "bytes": filesystem.size(path), "state": state}
     except Exception as error:  # each file system has its own errors
-        raise filesystems.unreachable(location, error) from error
+        raise filesystems.make_unreachable_error(location, error) from error
 
 
 def _hash_footer(path: str, size: int) -> str | None:

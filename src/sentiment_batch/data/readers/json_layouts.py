@@ -105,7 +105,7 @@ def iterate_values(chunks: Iterator[str], name: str, *, array: bool) -> Iterator
             text.take(",")
     text.take("]")
     if text.peek():
-        raise text.explain("there is more after the end of the array")
+        raise text.make_error("there is more after the end of the array")
 
 
 def refuse_pandas_layouts(row: dict[str, Any], name: str) -> None:
@@ -173,7 +173,7 @@ class _Text:
     def take(self, mark: str) -> None:
         """Step over `mark`, which must be next."""
         if self.peek() != mark:
-            raise self.explain(f"{mark!r} is missing")
+            raise self.make_error(f"{mark!r} is missing")
         self._at += 1
 
     def take_value(self) -> tuple[int, str]:
@@ -185,9 +185,9 @@ class _Text:
             except json.JSONDecodeError as error:
                 if not _may_be_cut(error, self._text) or not self._grow():
                     self._move(error.pos)
-                    raise self.explain(reason(error).partition(":")[0]) from error
+                    raise self.make_error(reason(error).partition(":")[0]) from error
             except RecursionError as error:
-                raise self.explain("lists or objects are nested too deeply") from error
+                raise self.make_error("lists or objects are nested too deeply") from error
             else:
                 if end < len(self._text) or not self._grow():  # a number may continue in the next chunk
                     break
@@ -195,7 +195,7 @@ class _Text:
         self._move(end)
         return number, value
 
-    def explain(self, what: str) -> InputError:
+    def make_error(self, what: str) -> InputError:
         """The error for the current position."""
         return InputError(f"{self._name}, line {self._line:,}: not JSON: {what}. Check that the file is complete.")
 
@@ -207,7 +207,7 @@ class _Text:
         """Read as much again as is held, so that a long value is not tried too often. False at the end of the text."""
         self._text, self._at = self._text[self._at :], 0
         if len(self._text) > MAX_ROW_CHARACTERS:
-            raise self.explain(f"a value has over {MAX_ROW_CHARACTERS:,} characters")
+            raise self.make_error(f"a value has over {MAX_ROW_CHARACTERS:,} characters")
         more = "".join(itertools.islice(self._chunks, 1 + len(self._text) // CHUNK_CHARACTERS))
         self._text += more
         return bool(more)

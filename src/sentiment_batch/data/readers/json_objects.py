@@ -14,6 +14,7 @@ from typing import Any
 
 from sentiment_batch.data.readers.base import MAX_ROWS_PER_BATCH
 from sentiment_batch.data.readers.byte_escapes import are_decoded, find_first_bad_byte, has_escapes, replace_escapes
+from sentiment_batch.data.readers.json_numbers import parse_float
 from sentiment_batch.data.readers.text import MAX_BATCH_CHARACTERS
 from sentiment_batch.errors import InputError
 
@@ -30,8 +31,10 @@ def _parse_integer(digits: str) -> int:
     return int(digits) if len(digits) < 64 else 1 << 128
 
 
-_DECODER = json.JSONDecoder(parse_constant=lambda constant: None)
-_SLOW_DECODER = json.JSONDecoder(parse_constant=lambda constant: None, parse_int=_parse_integer)
+_DECODER = json.JSONDecoder(parse_constant=lambda constant: None, parse_float=parse_float)
+_SLOW_DECODER = json.JSONDecoder(
+    parse_constant=lambda constant: None, parse_int=_parse_integer, parse_float=parse_float
+)
 _CONSTANTS = re.compile(_STRING.pattern + "|NaN|-?Infinity")
 
 NEEDS_OBJECTS = 'Each line, or each item of an array, must be one JSON object, such as {"text": "Great!"}.'

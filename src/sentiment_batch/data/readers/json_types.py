@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from sentiment_batch.data.readers.json_numbers import RoundedFloat
+
 MAX_DEPTH = 16
 """Lists and objects that are nested deeper become JSON text. Arrow's file format allows at most 64 levels."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -38,7 +40,7 @@ class JsonShape:
         kinds = set(map(type, values))
         kinds.discard(type(None))
         self._kinds |= kinds
-        if len(self._kinds) > 1 and self._kinds != {int, float}:
+        if (len(self._kinds) > 1 and self._kinds != {int, float}) or RoundedFloat in self._kinds:
             self._uniform = False
         if not self._uniform:
             return

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sentiment_batch.data.readers import PARQUET_SUFFIXES
 from sentiment_batch.data.readers.dataset_files import find_files
 from sentiment_batch.data.readers.int96 import INT96_UNITS, choose_int96_unit
 from sentiment_batch.data.readers.parquet_schema import adapt_batch, infer_partition_fields, unify_schemas
@@ -20,7 +21,6 @@ from sentiment_batch.data.readers.validate import validate_batch
 from sentiment_batch.errors import InputError
 from sentiment_batch.records import ReadOptions, Split
 
-PARQUET_ENDINGS = (".parquet", ".pq")
 MAX_ROWS_PER_PARQUET_BATCH = 4096
 """Largest number of rows of a batch."""
 MAX_BATCH_BYTES = 1 << 25
@@ -49,7 +49,7 @@ class ParquetReader:
     def __init__(self, location: str, options: ReadOptions, *, int96_unit: str | None = None) -> None:
         self._on_bad_row = options.on_bad_row
         self._int96_unit = int96_unit or "ns"
-        self._files = find_files(location, PARQUET_ENDINGS)
+        self._files = find_files(location, PARQUET_SUFFIXES)
         self.locations = [file.location for file in self._files]
         """The files in the folder or glob."""
         self._sources = [Source(file.location) for file in self._files]
@@ -64,6 +64,11 @@ class ParquetReader:
             names = [source.name for source in self._sources]
             partitions = infer_partition_fields([file.partitions for file in self._files])
             self.schema = unify_schemas(schemas, names, partitions)
+            # A column of the file that is not selected must not get its values from the name of the folder.
+            self._partitions = [
+                {name: value for name, value in file.partitions.items() if name not in schema.names}
+                for file, schema in zip(self._files, schemas, strict=True)
+            ]
         except BaseException:
             self.close()
             raise
@@ -88,7 +93,11 @@ class ParquetReader:
         self._selected = frozenset(names) if len(set(self.schema.names)) == len(self.schema) else None
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
-        """The rows of one row group."""
+        """The rows of one row group.
+
+        Raises:
+            InputError: the row group is damaged, or holds another number of rows than its footer announces.
+        """
         index, group, batch_rows = map(int, split.key)
         rows = 0
         with self._open(index, self._dictionaries[index]) as file:
@@ -100,7 +109,7 @@ class ParquetReader:
             for batch in iterate_translated(decoded, split.label):
                 batch = validate_batch(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
                 rows += batch.num_rows
-                yield adapt_batch(batch, self.schema, self._files[index].partitions, split.label)
+                yield adapt_batch(batch, self.schema, self._partitions[index], split.label)
         if rows != split.num_rows:
             raise InputError(
                 f"{split.label} holds {rows:,} rows, but its footer announces {split.num_rows:,}. Get the file again."

@@ -26,7 +26,7 @@ def translate_read_errors(where: str) -> Iterator[None]:
     # For damaged files pyarrow is known to raise ArrowInvalid, ArrowNotImplementedError, OSError, UnicodeDecodeError,
     # KeyError, MemoryError and OverflowError.
     except Exception as error:
-        raise explain_damage(where, error) from error
+        raise make_damage_error(where, error) from error
 
 
 def iterate_translated(items: Iterable[T], where: str) -> Iterator[T]:
@@ -40,7 +40,7 @@ def iterate_translated(items: Iterable[T], where: str) -> Iterator[T]:
         yield from items
 
 
-def explain_damage(where: str, error: BaseException) -> InputError:
+def make_damage_error(where: str, error: BaseException) -> InputError:
     """The error for a binary file that pyarrow cannot read."""
     if lacks_memory(error):  # a damaged file may announce a size that no memory holds
         return InputError(

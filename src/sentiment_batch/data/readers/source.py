@@ -143,7 +143,7 @@ class Source:
         try:
             return open(self._path, "rb", buffering=0)
         except Exception as error:
-            raise filesystems.unreachable(self.location, error) from error
+            raise filesystems.make_unreachable_error(self.location, error) from error
 
     def _open_spool(self) -> io.BufferedReader:
         with self._lock:
@@ -202,7 +202,7 @@ def _open_archive(stream: io.BufferedReader, name: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(stream if stream.seekable() else Spool(stream, name).open())
     except Exception as error:  # such as BadZipFile, ValueError and NotImplementedError
-        raise _damaged(name, error) from error
+        raise _make_damage_error(name, error) from error
 
 
 def _open_member(archive: zipfile.ZipFile, name: str) -> Any:
@@ -213,10 +213,10 @@ def _open_member(archive: zipfile.ZipFile, name: str) -> Any:
     except NotImplementedError as error:  # a way of compression that Python lacks, such as Deflate64
         raise InputError(f"{name} cannot be unpacked here: {reason(error)}. Unpack it first.") from error
     except Exception as error:  # such as BadZipFile, and OSError where a damaged number leads before the beginning
-        raise _damaged(name, error) from error
+        raise _make_damage_error(name, error) from error
 
 
-def _damaged(name: str, error: Exception) -> InputError:
+def _make_damage_error(name: str, error: Exception) -> InputError:
     return InputError(f"{name} is damaged or incomplete: {reason(error)}. Get the file again.")
 
 
@@ -267,6 +267,11 @@ class _InputStream(io.RawIOBase):
         return int(self._stream.seek(offset, whence))
 
     def readinto(self, buffer: Any) -> int:
+        """Read bytes into `buffer`, and return their number.
+
+        Raises:
+            InputError: the bytes cannot be read, or their compression is damaged.
+        """
         try:
             data = self._read(len(buffer))
         except InputError:

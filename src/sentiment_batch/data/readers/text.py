@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from sentiment_batch.data.readers import byte_escapes, encodings
-from sentiment_batch.data.readers.decode_errors import explain_undecodable, explain_wrong_encoding
+from sentiment_batch.data.readers.decode_errors import make_decode_error, make_encoding_error
 from sentiment_batch.data.readers.sniff import HEAD_BYTES, refuse_binary, refuse_other_formats
 from sentiment_batch.errors import InputError
 
@@ -117,7 +117,7 @@ class TextFile:
         self._encoding_without_mark = encodings.drop_byte_order_mark(self._encoding, sample)
         self.encoding_name = (self._given or self._encoding).removesuffix("-sig")
         """What messages call the encoding."""
-        self._chance = _limit_chance(self._encoding, sample) if self._given else -1
+        self._max_accidental = _max_accidental_characters(self._encoding, sample) if self._given else -1
         byte_escapes.register_handler()
         self.sample = sample.decode(self._encoding, byte_escapes.ESCAPE_HANDLER)
         """The text of the first bytes. A character that is cut at the end of them is an escape."""
@@ -135,18 +135,18 @@ class TextFile:
         """
         errors = byte_escapes.ESCAPE_HANDLER if self._escapes_errors else "strict"
         stream: Any = self._source.open()
-        if self._chance >= 0:
-            checking = _CheckingStream(stream, self._source.name, self.encoding_name, self._chance)
+        if self._max_accidental >= 0:
+            checking = _CheckingStream(stream, self._source.name, self.encoding_name, self._max_accidental)
             stream = cast(Any, io.BufferedReader(checking))
         try:
             with io.TextIOWrapper(stream, encoding=self._encoding, errors=errors, newline=self._newline) as text:
                 yield Lines(text, self._source.name, hold=hold)
         except UnicodeError as error:
-            raise self.undecodable() from error
+            raise self.make_decode_error() from error
 
-    def undecodable(self) -> InputError:
+    def make_decode_error(self) -> InputError:
         """The error for the first byte that does not decode. This reads the source again to find it."""
-        return explain_undecodable(self._source, self._encoding, self._newline, given=self._given)
+        return make_decode_error(self._source, self._encoding, self._newline, given=self._given)
 
     def restore_bytes(self, text: str) -> bytes:
         """The bytes of some lines as they stand in the file."""
@@ -165,24 +165,24 @@ class TextFile:
             share = "most lines"
         else:
             return
-        raise explain_wrong_encoding(self._source, self._encoding, sample, share, self._given)
+        raise make_encoding_error(self._source, self._encoding, sample, share, self._given)
 
 
-def _limit_chance(encoding: str, sample: bytes) -> int:
-    """How many characters of UTF-8 may occur by chance in a file that begins with `sample`; -1 for no limit."""
+def _max_accidental_characters(encoding: str, sample: bytes) -> int:
+    """The most characters of UTF-8 that may occur by accident in a file that begins with `sample`; -1 for no limit."""
     check = encodings.Utf8Check()
     check.feed(sample)
-    return encodings.count_chance_characters(encoding) if check.valid else -1
+    return encodings.max_accidental_characters(encoding) if check.valid else -1
 
 
 class _CheckingStream(io.RawIOBase):
     """A stream whose end raises an `InputError` if all its bytes were UTF-8, but the user gave another encoding."""
 
-    def __init__(self, stream: io.BufferedReader, name: str, given: str, chance: int) -> None:
+    def __init__(self, stream: io.BufferedReader, name: str, given: str, max_accidental: int) -> None:
         self._stream = stream
         self._name = name
         self._given = given
-        self._chance = chance
+        self._max_accidental = max_accidental
         self._check = encodings.Utf8Check()
 
     def readable(self) -> bool:
@@ -193,8 +193,8 @@ class _CheckingStream(io.RawIOBase):
         buffer[: len(data)] = data
         if self._check.valid:
             self._check.feed(data, final=not data)
-            if not data and self._check.is_utf_8(self._chance):
-                raise encodings.explain_utf8(self._name, self._given, self._check.offset)
+            if not data and self._check.is_utf_8(self._max_accidental):
+                raise encodings.make_utf8_error(self._name, self._given, self._check.offset)
         return len(data)
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.read_errors import explain_damage, translate_read_errors
+from sentiment_batch.data.readers.read_errors import make_damage_error, translate_read_errors
 from sentiment_batch.data.readers.utf8_repair import describe_bad_utf8, is_valid, repair_utf8
 from sentiment_batch.errors import InputError, reason
 from sentiment_batch.records import Problem
@@ -59,7 +59,7 @@ def _repair_column(column: pa.Array, where: str, first: int, on_bad_row: Callabl
     except pa.ArrowNotImplementedError as error:
         raise InputError(f"{where}: {reason(error)}. Repair them, or leave that column out.") from error
     except Exception as error:
-        raise explain_damage(where, error) from error
+        raise make_damage_error(where, error) from error
     for row in sorted(found):
         what = describe_bad_utf8(found[row])
         if on_bad_row is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sentiment_batch.data.readers import PARQUET_SUFFIXES
 from sentiment_batch.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -57,5 +58,5 @@ def register_writers(registry: Registry) -> None:
     """Add CSV, JSON lines, Parquet and Arrow IPC."""
     registry.add("csv", _csv, suffixes=(".csv", ".tsv", ".tab"), description="CSV and TSV; nested values as JSON text")
     registry.add("jsonl", _jsonl, suffixes=(".jsonl", ".ndjson", ".json"), description="JSON lines")
-    registry.add("parquet", _parquet, suffixes=(".parquet", ".pq"), description="Parquet, zstd, with page checksums")
+    registry.add("parquet", _parquet, suffixes=PARQUET_SUFFIXES, description="Parquet, zstd, with page checksums")
     registry.add("arrow", _arrow, suffixes=(".arrow", ".feather", ".ipc", ".arrows"), description="Arrow IPC, Feather")

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from sentiment_batch.data.writers.json_text import json_text, marked
 from sentiment_batch.data.writers.unsupported_types import not_json, refuse
+from sentiment_batch.data.writers.uuid_text import format_uuids, replace_uuid_types
 from sentiment_batch.data.writers.value_text import (
     MAX_ROWS_AT_ONCE,
     TEXT,
@@ -57,7 +58,7 @@ class CsvEncoder:
             )
         if not schema.names:
             raise OutputError("CSV cannot hold a table without columns. Write Parquet or Arrow.")
-        refuse(schema, not_json, "CSV", "Parquet or Arrow")
+        refuse(replace_uuid_types(schema), not_json, "CSV", "Parquet or Arrow")
         self._stream = stream
         self._escape = options.escape_formulas
         self._needs_quotes = rf'["\r\n{re.escape(self._delimiter)}]'
@@ -74,7 +75,7 @@ class CsvEncoder:
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the rows."""
         for start in range(0, batch.num_rows, MAX_ROWS_AT_ONCE):
-            rows = batch.slice(start, MAX_ROWS_AT_ONCE)
+            rows = format_uuids(batch.slice(start, MAX_ROWS_AT_ONCE))
             columns = [self._text(column, field) for column, field in zip(rows.columns, rows.schema, strict=True)]
             self._write_lines([self._field(column, self._needs_quotes) for column in columns])
 

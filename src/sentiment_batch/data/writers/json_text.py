@@ -47,7 +47,7 @@ def json_text(column: pa.Array, field: pa.Field) -> pa.Array:
 
 
 def marked(field: pa.Field) -> bool:
-    """Whether the metadata of the field mark its text as JSON."""
+    """True if the metadata of the field mark its text as JSON."""
     return bool(field.metadata and field.metadata.get(JSON_MARK) == b"1")
 
 
@@ -60,7 +60,7 @@ def object_text(names: list[str], values: list[pa.Array], ending: str = "}") -> 
 
 
 def _marked(column: pa.Array) -> pa.Array:
-    # JSON strings hold no raw line breaks, so a break stands between values, where a space means the same.
+    # A raw line break cannot occur inside a JSON string, so it only separates values, and a space can replace it.
     return reduce(lambda text, end: pc.replace_substring(text, end, " "), "\r\n", column)
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.writers.json_text import json_text, object_text
 from sentiment_batch.data.writers.unsupported_types import not_json, refuse, repeated_name
+from sentiment_batch.data.writers.uuid_text import format_uuids, replace_uuid_types
 from sentiment_batch.data.writers.value_text import MAX_ROWS_AT_ONCE, constant, write_lines
 from sentiment_batch.errors import OutputError
 
@@ -37,13 +38,13 @@ class JsonLinesEncoder:
             raise OutputError(
                 f"JSON lines cannot hold two columns named {repeated!r}. Rename one, or write CSV, Parquet or Arrow."
             )
-        refuse(schema, not_json, "JSON lines", "Parquet or Arrow")
+        refuse(replace_uuid_types(schema), not_json, "JSON lines", "Parquet or Arrow")
         self._stream = stream
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the rows."""
         for start in range(0, batch.num_rows, MAX_ROWS_AT_ONCE):
-            write_lines(self._stream, _make_lines(batch.slice(start, MAX_ROWS_AT_ONCE)))
+            write_lines(self._stream, _make_lines(format_uuids(batch.slice(start, MAX_ROWS_AT_ONCE))))
 
     def close(self) -> None:
         """Do nothing: JSON lines have no end mark."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from sentiment_batch.errors import OutputError
-from sentiment_batch.files.atomic import PartFile, sync, sync_folder
+from sentiment_batch.files.atomic import HiddenFile, sync, sync_folder
 from sentiment_batch.files.windows import find_name_problem
 
 logger = logging.getLogger("sentiment_batch")
@@ -25,8 +25,8 @@ class Destination(Protocol):
 
     file: BinaryIO
     """Takes the bytes."""
-    place: str
-    """The place of the bytes until they are published, for messages."""
+    shown: str
+    """Where the bytes are until they are published, as messages name it."""
 
     def finish(self) -> None:
         """Put all bytes on disk, without publishing them where that is possible. Nothing is written afterwards."""
@@ -52,7 +52,7 @@ class StandardOutput:
         if isinstance(buffer, io.RawIOBase):  # `python -u`: its writes may take only a part of the bytes
             buffer = open(buffer.fileno(), "wb", closefd=False)  # noqa: SIM115 - standard output stays open
         self.file: BinaryIO = buffer
-        self.place = "standard output"
+        self.shown = "standard output"
 
     def finish(self) -> None:
         """Flush the stream."""
@@ -70,7 +70,7 @@ class SpecialFile:
 
     def __init__(self, location: str) -> None:
         self.file: BinaryIO = open(location, "ab")  # noqa: SIM115 - appending: a shell may have written before us
-        self.place = location
+        self.shown = location
 
     def finish(self) -> None:
         """Flush the stream."""
@@ -100,7 +100,7 @@ class LocalFile:
     """
 
     def __init__(self, location: str, overwrite: bool, scratch: str | None = None) -> None:
-        self.place = location
+        self.shown = location
         self._overwrite = overwrite
         path = Path(os.path.realpath(location))  # a link stays, and the file that it points to is replaced
         self._folder = path.parent
@@ -115,7 +115,7 @@ class LocalFile:
             )
         if not overwrite and os.path.lexists(path):
             raise OutputError.exists(location)
-        self._part = PartFile(path, scratch=None if scratch is None else Path(scratch))
+        self._part = HiddenFile(path, scratch=None if scratch is None else Path(scratch))
         self.file = self._part.file
         with contextlib.suppress(OSError, AttributeError):  # there is no such file yet, or this system has no modes
             os.fchmod(self.file.fileno(), stat.S_IMODE(path.stat().st_mode))
@@ -129,11 +129,11 @@ class LocalFile:
         try:
             self._part.publish(overwrite=self._overwrite)
         except FileExistsError:
-            raise OutputError.exists(self.place) from None
+            raise OutputError.exists(self.shown) from None
         try:
             sync_folder(self._folder)
         except OSError as error:  # by now the complete file has its name
-            logger.warning("%s is written, but its folder could not be synced: %s", self.place, error.strerror)
+            logger.warning("%s is written, but its folder could not be synced: %s", self.shown, error.strerror)
 
     def discard(self) -> None:
         """Close and remove the hidden file."""
@@ -141,7 +141,7 @@ class LocalFile:
 
 
 def is_special(location: str) -> bool:
-    """Whether a path names a device, a named pipe or an open file of this process: a rename must not replace these."""
+    """True if a path names a device, a named pipe or an open file of this process: a rename must not replace these."""
     if location.startswith(_DIRECT):
         return True
     try:

@@ -80,32 +80,32 @@ def _holds(file_system: Any, path: str, file: str) -> bool | None:
 
 
 class FolderClaim:
-    """The claim of a run on a folder in a storage. While it lasts, no run of another place writes there.
+    """The claim of a run on a folder in a storage. While it lasts, no other run writes to this folder.
 
     Every method raises `OutputError` if another run has claimed the folder, or the storage refuses.
 
     Args:
         location: the URL of the folder.
-        place: the work folder, which this process holds locked. It tells the runs of this place from all others. A
-            later run of the same place takes over the claim of an interrupted one.
+        work_folder: the work folder, which this process holds locked. It tells the runs of this output on this machine
+            from all others. A later run with the same work folder takes over the claim of an interrupted one.
     """
 
-    def __init__(self, location: str, place: str) -> None:
+    def __init__(self, location: str, work_folder: str) -> None:
         self._location = location
         self._file_system, path = open_filesystem(location, OutputError)
         self._path = f"{path.rstrip('/')}/{SENDING}"
         machine = platform.node()
-        digest = hashlib.sha256(f"{machine} {uuid.getnode()} {place}".encode("utf-8", "surrogateescape"))
+        digest = hashlib.sha256(f"{machine} {uuid.getnode()} {work_folder}".encode("utf-8", "surrogateescape"))
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         self._content = {"machine": machine, "place": digest.hexdigest(), "since": since}
 
     def is_held(self) -> bool:
-        """True if a run of this place has claimed the folder, False if nobody has."""
+        """True if a run with this work folder has claimed the folder, False if nobody has."""
         with translate_write_errors(self._location, storage=True):
             return self._read() is not None
 
     def take(self) -> bool:
-        """Claim the folder; True if an earlier run of this place had claimed it, so that its upload was interrupted."""
+        """Claim the folder; True if an earlier run with this work folder had claimed it and was interrupted."""
         with translate_write_errors(self._location, storage=True), tempfile.TemporaryDirectory() as folder:
             if self._read() is not None:
                 return True
@@ -119,13 +119,13 @@ class FolderClaim:
         return False
 
     def release(self) -> None:
-        """Give up the claim, if this place holds it."""
+        """Give up the claim, if this work folder holds it."""
         with translate_write_errors(self._location, storage=True), contextlib.suppress(FileNotFoundError):
             if self._read() is not None:
                 self._file_system.rm_file(self._path)
 
     def _read(self) -> dict[str, Any] | None:
-        """The claim of this place; None if nobody has claimed the folder."""
+        """The claim of this work folder; None if nobody has claimed the folder."""
         self._file_system.invalidate_cache()
         try:
             with self._file_system.open(self._path, "rb") as file:

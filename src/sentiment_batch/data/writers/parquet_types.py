@@ -31,7 +31,7 @@ def restored(schema: pa.Schema) -> pa.Schema:
 
 
 def spoiled(kind: pa.DataType) -> bool:
-    """Whether a column of this type needs a cast that fails, because pyarrow miscounts nulls in lists."""
+    """True if a column of this type needs a cast that fails, because pyarrow miscounts nulls in lists."""
     return _fails(kind) and _has_nulls_in_lists(kind)
 
 

@@ -115,7 +115,7 @@ class Publication:
 
     def translate_errors(self) -> AbstractContextManager[None]:
         """Turn failures to write into `OutputError`. On standard output a `BrokenPipeError` passes."""
-        return translate_write_errors(self._destination.place, keep_broken_pipe=self._location == "-")
+        return translate_write_errors(self._destination.shown, keep_broken_pipe=self._location == "-")
 
     def finish(self) -> FinishedFile:
         """Put all bytes on disk without publishing them. A second call only returns the same record again.

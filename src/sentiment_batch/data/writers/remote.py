@@ -66,7 +66,7 @@ class RemoteFile:
         self._check_replaceable()
         descriptor, self._spool = tempfile.mkstemp(prefix="sentiment-batch-", dir=scratch)
         variable = "SENTIMENT_BATCH_CACHE" if scratch else "TMPDIR"
-        self.place = f"{self._spool}, where {location} is gathered (set {variable} to use another folder),"
+        self.shown = f"{self._spool}, where {location} is gathered (set {variable} to use another folder),"
         self.file = open(descriptor, "wb", buffering=1 << 20)  # noqa: SIM115 - closed by `finish`
 
     def _check_replaceable(self) -> None:
@@ -132,7 +132,7 @@ def remove_file(location: str) -> None:
             file_system.rm_file(path)
 
 
-def names_in(location: str) -> list[str]:
+def list_names(location: str) -> list[str]:
     """The files below a folder, by their paths relative to it.
 
     Raises:

@@ -49,7 +49,7 @@ def not_json(field: pa.Field) -> str | None:
     """Why the values of `field` have no exact form as text or, if they are nested, as JSON; None if they have one."""
     for kind in _parts(field.type):
         where = "" if kind == field.type else f" within {field.type}"
-        if pa.types.is_union(kind) or pa.types.is_interval(kind) or _is_binary(kind):
+        if pa.types.is_union(kind) or pa.types.is_interval(kind) or is_bytes(kind):
             return f"{kind}{where} has no exact form as text"
         # pyarrow crashes when it decodes run-ends in null structs.
         if any(pa.types.is_run_end_encoded(inner) for inner in _inner(kind)):
@@ -60,7 +60,8 @@ def not_json(field: pa.Field) -> str | None:
     return None
 
 
-def _is_binary(kind: pa.DataType) -> bool:
+def is_bytes(kind: pa.DataType) -> bool:
+    """True if `kind` is one of the four binary types of Arrow."""
     checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
     return any(check(kind) for check in checks)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 from typing import Any, BinaryIO
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment_batch.data.columns import decode_dictionary
 from sentiment_batch.data.writers.unsupported_types import refuse_out_of_range
 from sentiment_batch.errors import OutputError
 
@@ -40,17 +40,13 @@ def decoded(column: pa.Array) -> pa.Array:
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return decoded(column.storage)
-    if pa.types.is_dictionary(kind):
-        return decoded(column.dictionary).take(column.indices)  # decode views first, because take() cannot read them
-    if pa.types.is_run_end_encoded(kind):
-        # run_end_decode of pyarrow supports few types.
-        places = np.arange(column.offset, column.offset + len(column))
-        return decoded(column.values).take(pa.array(np.searchsorted(column.run_ends.to_numpy(), places, side="right")))
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return decoded(decode_dictionary(column))
     return column.cast(TEXT) if is_text(kind) else column
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether `kind` is one of the three text types of Arrow."""
+    """True if `kind` is one of the three text types of Arrow."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 

@@ -1,4 +1,4 @@
-"""Turns the errors of a failed write into one line that names the place, the reason and what to do."""
+"""Turns the errors of a failed write into one line that names the location, the reason and what to do."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _RUST_CODE = re.compile(r"\(os error (\d+)\)")
 
 
 @contextlib.contextmanager
-def translate_write_errors(place: str, *, storage: bool = False, keep_broken_pipe: bool = False) -> Iterator[None]:
+def translate_write_errors(location: str, *, storage: bool = False, keep_broken_pipe: bool = False) -> Iterator[None]:
     """Turn errors of the system, of pyarrow and of safetensors into an `OutputError`. Interrupts and bugs pass.
 
     Args:
-        place: the destination, as a person knows it.
+        location: the destination, as a person knows it.
         storage: turn every error into an `OutputError`, because each storage library has errors of its own.
         keep_broken_pipe: let `BrokenPipeError` pass. On standard output it means that the reader has seen enough.
 
@@ -53,46 +53,46 @@ def translate_write_errors(place: str, *, storage: bool = False, keep_broken_pip
     except Exception as error:
         if keep_broken_pipe and isinstance(error, BrokenPipeError):
             raise
-        found = _storage_error(place, error) if storage else _local_error(place, error)
+        found = _make_storage_error(location, error) if storage else _make_local_error(location, error)
         if found is None:
             raise
         raise found from error
 
 
-def _local_error(place: str, error: Exception) -> OutputError | None:
+def _make_local_error(location: str, error: Exception) -> OutputError | None:
     """The error to raise instead of `error`, or None if `error` is no failure to write."""
     if isinstance(error, OSError):
-        return explain_write_error(place, error, error.errno)
+        return make_write_error(location, error, error.errno)
     if isinstance(error, pa.ArrowInvalid | pa.ArrowNotImplementedError | pa.ArrowTypeError):
         return OutputError(
-            f"{place} cannot hold a value: {first_line(error)}. Leave that column out with `columns`, or write another "
-            "format."
+            f"{location} cannot hold a value: {first_line(error)}. Leave that column out with `columns`, or write "
+            "another format."
         )
     code = _RUST_CODE.search(str(error))
     if code or type(error).__name__ == "SafetensorError":
-        return explain_write_error(place, error, int(code[1]) if code else None)
+        return make_write_error(location, error, int(code[1]) if code else None)
     return None
 
 
-def explain_write_error(place: str, error: Exception, code: int | None) -> OutputError:
+def make_write_error(location: str, error: Exception, code: int | None) -> OutputError:
     """The error to raise if the system refused to write.
 
     Args:
-        place: the destination, as a person knows it.
+        location: the destination, as a person knows it.
         error: what was raised.
         code: the number of the system's error, one of `errno`; None if it is not known.
     """
     if code == errno.EACCES and windows.IS_WINDOWS:  # the usual reason there
         return OutputError(
-            f"{place} cannot be written: permission denied. Close the program that has it open, {_ELSEWHERE}."
+            f"{location} cannot be written: permission denied. Close the program that has it open, {_ELSEWHERE}."
         )
     # pyarrow's own errors have no code if Python code did not raise them.
     unknown = f"{getattr(error, 'strerror', None) or reason(error)}. Check the destination, {_ELSEWHERE}."
-    return OutputError(f"{place} cannot be written: {_REASONS.get(code or 0, unknown)}")
+    return OutputError(f"{location} cannot be written: {_REASONS.get(code or 0, unknown)}")
 
 
-def _storage_error(place: str, error: Exception) -> OutputError:
+def _make_storage_error(location: str, error: Exception) -> OutputError:
     return OutputError(
-        f"{place} cannot be written: {type(error).__name__}: {reason(error)}. Check the address and your credentials "
-        "for it."
+        f"{location} cannot be written: {type(error).__name__}: {reason(error)}. Check the address and your "
+        "credentials for it."
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOG2_E = math.log2(math.e)
 SAFE_SUMS = (2.0**-90, 2.0**100)
-"""Sums of unshifted exponentials between these have lost nothing at either end of float's range."""
+"""If a sum of unshifted exponentials lies between these, none of them over- or underflowed."""
 LENGTH_STEP = 16
 """On a CPU, attention computes lengths that are multiples of this."""
 MAX_CACHED_SCORES = 2**19
@@ -27,16 +27,16 @@ WORKSPACE_ROW_STEP = 256
 CUDA_HEAD_STEP = 8
 """CUDA's kernel takes heads whose width is a multiple of this."""
 MAX_CUDA_HEAD_WIDTH = 256
-"""It takes no wider heads."""
+"""CUDA's kernel takes heads up to this width."""
 MIN_CUDA_CAPABILITY = (8, 0)
-"""It needs a device of this compute capability or a later one."""
+"""CUDA's kernel needs at least this compute capability."""
 CUDA_LENGTH_STEP = 64
 """CUDA's kernel gets the longest length rounded up to a multiple of this. So it sees few values, and torch does not
 compile anew for each."""
 
 
-class PackedTexts(Protocol):
-    """The texts of one pack, with the attention inside each of them."""
+class PackAttention(Protocol):
+    """The attention inside each text of one pack, and what else a forward pass needs of the pack."""
 
     ids: torch.Tensor
     """(T,) token ids."""
@@ -44,8 +44,8 @@ class PackedTexts(Protocol):
     """(T,) the position of each token in its text, as the model counts."""
     first: torch.Tensor
     """(B,) where each text begins."""
-    alone: bool
-    """True if each text is computed by itself, so that its bits do not depend on its neighbours."""
+    one_by_one: bool
+    """True if texts are computed one by one. Then the bits of a text do not depend on its neighbours."""
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """Attention (T, D) of queries, keys and values (T, 3D)."""
@@ -64,26 +64,32 @@ class Workspace:
         self._buffers: dict[str, torch.Tensor] = {}
 
     def take(self, name: str, rows: int, width: int) -> torch.Tensor:
-        """A tensor (rows, width) with arbitrary content."""
+        """A tensor (rows, width) with arbitrary content. It is overwritten after the next call with this name.
+
+        Args:
+            name: what the memory is for. Each name has memory of its own.
+            rows: the number of rows.
+            width: the number of columns.
+        """
         size = -(-rows // WORKSPACE_ROW_STEP) * WORKSPACE_ROW_STEP * width
         if name not in self._buffers or len(self._buffers[name]) < size:
             self._buffers[name] = torch.empty(size, dtype=self._dtype)
         return self._buffers[name][: rows * width].view(rows, width)
 
 
-class CpuTexts:
-    """`PackedTexts` on a CPU, computed in runs: neighbours of one length together, as many as fit the cache.
+class CpuPackAttention:
+    """`PackAttention` on a CPU, computed in runs: neighbours of one length together, as many as fit the cache.
 
     oneDNN makes a kernel for every new shape, which costs as much as some tokens. So there are few shapes: lengths are
     rounded up to multiples of `LENGTH_STEP`, and a run has as many texts as a power of two.
     """
 
-    def __init__(self, pack: Pack, heads: int, workspace: Workspace, padding: int | None) -> None:
+    def __init__(self, pack: Pack, heads: int, workspace: Workspace, position_padding_id: int | None) -> None:
         self.ids = torch.from_numpy(pack.ids)
-        self.positions = torch.from_numpy(pack.positions(padding))
+        self.positions = torch.from_numpy(pack.positions(position_padding_id))
         self.first = torch.from_numpy(pack.first)
         self._runs = list(pack.runs(lambda length: MAX_CACHED_SCORES // (heads * length * length)))
-        self.alone = pack.alone
+        self.one_by_one = pack.one_by_one
         self._heads = heads
         self._workspace = workspace
 
@@ -108,7 +114,7 @@ class CpuTexts:
             some = slice(done, done + texts)
             mixed = context_BD[some].view(texts, self._heads, 1, -1)
             # Where in a cache line a text's query begins depends on its neighbours. Where a copy begins does not.
-            wanted = query[some].clone() if self.alone else query[some]
+            wanted = query[some].clone() if self.one_by_one else query[some]
             self._mix(wanted.view(texts * self._heads, 1, -1), key, value, length, mixed)
             done += texts
         return context_BD
@@ -166,22 +172,22 @@ def largest_divisor(number: int, limit: int) -> int:
     return next(one for one in range(max(1, min(number, limit)), 0, -1) if number % one == 0)
 
 
-class CudaTexts:
-    """`PackedTexts` on CUDA: one kernel for the whole pack, which gets the places where texts end."""
+class CudaPackAttention:
+    """`PackAttention` on CUDA: one kernel for the whole pack, which gets the places where texts end."""
 
-    def __init__(self, pack: Pack, heads: int, device: torch.device, padding: int | None) -> None:
+    def __init__(self, pack: Pack, heads: int, device: torch.device, position_padding_id: int | None) -> None:
         tokens, texts = len(pack.ids), len(pack.lengths)
-        self._padding = padding
-        self._packet = move_to_device(_build_packet(pack, padding), device)  # one copy for all of them
+        self._position_padding_id = position_padding_id
+        self._packet = move_to_device(_build_packet(pack, position_padding_id), device)  # one copy for all of them
         sizes = [tokens, tokens, texts + 1, texts + 1, texts]
         self.ids, self.positions, self._offsets, self._counts, self.first = torch.split(self._packet, sizes)
-        self.alone = False  # a kernel of one shape gives each text the same bits
+        self.one_by_one = False  # a kernel of one shape gives each text the same bits
         self._longest = -(-pack.longest // CUDA_LENGTH_STEP) * CUDA_LENGTH_STEP
         self._heads = heads
 
     def replace(self, pack: Pack) -> None:
         """Hold the texts of another pack, of the same size and longest text, in the same memory."""
-        copy_to_device(self._packet, _build_packet(pack, self._padding))
+        copy_to_device(self._packet, _build_packet(pack, self._position_padding_id))
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
         """Attention (T, D) of queries, keys and values (T, 3D)."""
@@ -220,20 +226,25 @@ def find_kernel_refusal(width: int, device: str, dtype: str) -> str | None:
     return None
 
 
-def _build_packet(pack: Pack, padding: int | None) -> torch.Tensor:
+def _build_packet(pack: Pack, position_padding_id: int | None) -> torch.Tensor:
     """All that the kernels need to know of a pack, one after the other: ids, positions, offsets, counts, first."""
     counts = np.arange(len(pack.offsets))  # the offsets of one query for each text
-    parts = (pack.ids, pack.positions(padding), pack.offsets, counts, pack.first)
+    parts = (pack.ids, pack.positions(position_padding_id), pack.offsets, counts, pack.first)
     return torch.from_numpy(np.concatenate(parts).astype(np.int32))
 
 
 def move_to_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-    """A host tensor on the device. The memory is pinned, so that the host does not wait for the copy to CUDA."""
+    """A host tensor on the device. For CUDA the memory is pinned, so the host need not wait for the copy."""
     if torch.device(device).type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def copy_to_device(target: torch.Tensor, tensor: torch.Tensor) -> None:
-    """Copy a host tensor into existing memory on a device, without waiting for it."""
+    """Copy a host tensor into existing memory on a device, without waiting for it.
+
+    Args:
+        target: where the values go.
+        tensor: on the host, in the shape of `target`.
+    """
     target.copy_(tensor.pin_memory() if target.is_cuda else tensor, non_blocking=True)

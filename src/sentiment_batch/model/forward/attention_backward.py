@@ -65,14 +65,14 @@ def group_runs(lengths: Sequence[int], step: int = LENGTH_STEP) -> list[TextRun]
     return runs
 
 
-class TrainingTexts:
-    """`attention.PackedTexts` on a CPU, with gradients through both kinds of attention."""
+class TrainingPackAttention:
+    """`attention.PackAttention` on a CPU, with gradients through both kinds of attention."""
 
     def __init__(self, pack: Pack, heads: int) -> None:
         self.ids = torch.from_numpy(pack.ids)
         self.positions = torch.from_numpy(pack.positions(None))
         self.first = torch.from_numpy(pack.first)
-        self.alone = False
+        self.one_by_one = False
         self._runs = group_runs(pack.lengths.tolist())
         self._first_runs = group_runs(pack.lengths.tolist(), FIRST_LENGTH_STEP)
         self._heads = heads

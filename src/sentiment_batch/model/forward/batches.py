@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sentiment_batch.model.forward.strategies import ForwardStrategy
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.tokenization.packing import Rows, Tokens
+    from sentiment_batch.tokenization.packing import SegmentNumbers, Tokens
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -38,9 +38,10 @@ MAX_POOL_THREADS = 16
 
 @dataclass(slots=True)
 class Budget:
-    """Tokens per batch. It is halved for the rest of the run if the device's memory runs out."""
+    """The size of batches. It is halved for the rest of the run if the device's memory runs out."""
 
     tokens: int
+    """Most tokens of a batch, padding included. A longer segment is a batch of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,20 +71,49 @@ def compute_segment_logits(
     return launched.logits()
 
 
+class _Stopwatch:
+    """Measures how long a device computes: CUDA by events, which the host need not wait for, a CPU by the clock."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._seconds = 0.0
+        self._started = time.perf_counter()
+        if device != "cpu":
+            self._begin, self._end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            self._begin.record(torch.cuda.current_stream(device))
+
+    def stop(self) -> None:
+        """Call this after the last batch is launched."""
+        self._seconds = time.perf_counter() - self._started
+        if self._device != "cpu":
+            self._end.record(torch.cuda.current_stream(self._device))
+
+    def seconds(self) -> float:
+        """Wait until the device is done, and return the seconds from the start to the stop."""
+        if self._device == "cpu":
+            return self._seconds
+        self._end.synchronize()
+        return float(self._begin.elapsed_time(self._end)) / 1_000
+
+
 @dataclass(kw_only=True, slots=True)
 class LaunchedBatches:
     """Batches that the device may still be computing."""
 
-    order: list[Rows]
+    order: list[SegmentNumbers]
     """The segments of each batch."""
     result: torch.Tensor
-    """The logits (S, K) in that order, on the host. The device copies them after the last batch; `seconds` waits."""
+    """The logits (S, K) in that order, on the host. The device copies them after the last batch; `logits` waits."""
     refused: dict[int, str]
     """Segments that do not fit into the device's memory even alone, each with the reason; their logits are NaN."""
-    seconds: Callable[[], float]
-    """Waits, and returns how long the device computed."""
+    stopwatch: _Stopwatch
+    """It has stopped after the last batch."""
     scored_twice: int = 0
     """Texts that were scored in int8 and again in float32."""
+
+    def seconds(self) -> float:
+        """Wait, then return how long the device computed."""
+        return self.stopwatch.seconds()
 
     def logits(self) -> Floats:
         """Wait, then return the logits (S, K) in the order of the segments."""
@@ -114,7 +144,7 @@ def launch_batches(
     Raises:
         DeviceError: a batch of a deterministic run does not fit into the device's memory.
     """
-    stop_clock = _start_clock(strategy.device)
+    stopwatch = _Stopwatch(strategy.device)
     order, results = [], []
     refused: dict[int, str] = {}
     for rows, logits_BK in _compute_batches(strategy, tokens, budget, pool, refused):
@@ -124,12 +154,13 @@ def launch_batches(
             on_tokens(int(tokens.lengths[rows].sum()))
     # Copied right after the last batch, so that a caller of `logits` does not wait for later launches.
     result = torch.cat(results).to("cpu", non_blocking=True) if results else torch.empty(0, strategy.classes)
-    return LaunchedBatches(order=order, result=result, refused=refused, seconds=stop_clock())
+    stopwatch.stop()
+    return LaunchedBatches(order=order, result=result, refused=refused, stopwatch=stopwatch)
 
 
 def _compute_batches(
     strategy: ForwardStrategy, tokens: Tokens, budget: Budget, pool: ThreadPool | None, refused: dict[int, str]
-) -> Iterator[tuple[Rows, torch.Tensor]]:
+) -> Iterator[tuple[SegmentNumbers, torch.Tensor]]:
     lengths = tokens.lengths
     if pool is not None:
         done = 0
@@ -170,7 +201,7 @@ def _compute_batches(
         batches = [left[some] for some in strategy.plan(lengths[left], budget.tokens)]
 
 
-def _compute(strategy: ForwardStrategy, tokens: Tokens, rows: Rows) -> torch.Tensor:
+def _compute(strategy: ForwardStrategy, tokens: Tokens, rows: SegmentNumbers) -> torch.Tensor:
     """Logits (B, K) of one batch; a lack of memory is a `torch.OutOfMemoryError` on every device."""
     with unify_memory_errors():
         return strategy.logits(tokens, rows)
@@ -190,34 +221,6 @@ def _halve(
         len(lengths),
         budget.tokens,
     )
-
-
-def _start_clock(device: str) -> Callable[[], Callable[[], float]]:
-    """Start to measure how long the device computes.
-
-    Returns:
-        A function to call after the last batch is launched. It returns a function that waits and returns the seconds.
-    """
-    if device == "cpu":
-        started = time.perf_counter()
-
-        def stop() -> Callable[[], float]:
-            seconds = time.perf_counter() - started
-            return lambda: seconds
-
-        return stop
-    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-    begin.record(torch.cuda.current_stream(device))
-
-    def record() -> Callable[[], float]:
-        end.record(torch.cuda.current_stream(device))
-        return seconds
-
-    def seconds() -> float:
-        end.synchronize()
-        return float(begin.elapsed_time(end)) / 1_000
-
-    return record
 
 
 _starting = threading.Lock()

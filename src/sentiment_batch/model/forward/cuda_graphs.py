@@ -15,8 +15,8 @@ import torch
 from torch.nn import functional as F
 
 from sentiment_batch.errors import first_line
-from sentiment_batch.model.forward.attention import CudaTexts, copy_to_device, move_to_device
-from sentiment_batch.tokenization.packing import close_pack
+from sentiment_batch.model.forward.attention import CudaPackAttention, copy_to_device, move_to_device
+from sentiment_batch.tokenization.packing import append_filler_segment
 
 if TYPE_CHECKING:
     from sentiment_batch.training.batches import Batch
@@ -32,10 +32,11 @@ MAX_GRAPHS = 128
 NO_LABEL = -100
 """The label that torch's cross entropy leaves out."""
 
-Passes = Callable[[CudaTexts, torch.Tensor, torch.Tensor], torch.Tensor]
-"""The forward and backward pass: from texts, their labels (B,) and the divisor of the loss to the loss. It adds the
-gradients."""
+Passes = Callable[[CudaPackAttention, torch.Tensor, torch.Tensor], torch.Tensor]
+"""The forward and backward pass of a pack. It takes the pack, the labels of its B texts, (B,) or (B, K), and the
+divisor of the loss, a scalar. It adds the gradients and returns the loss, a scalar."""
 Work = Callable[[], torch.Tensor]
+"""Computes a result on the device."""
 Record = Callable[[Work], tuple[Callable[[], Any], torch.Tensor]]
 """Records work without doing it. Returns a function that does it, and the tensor that will hold its result."""
 
@@ -43,10 +44,11 @@ Record = Callable[[Work], tuple[Callable[[], Any], torch.Tensor]]
 class GraphInputs(NamedTuple):
     """The memory that a graph reads."""
 
-    texts: CudaTexts
+    pack: CudaPackAttention
     labels_B: torch.Tensor
+    """(B,) class numbers, or (B, K) soft labels."""
     total: torch.Tensor
-    """What the loss is divided by."""
+    """A scalar: the loss is the sum over the texts divided by this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,21 +96,25 @@ class CudaGraphs:
     def __call__(self, batch: Batch, total: torch.Tensor) -> torch.Tensor:
         """Add the gradients of the loss of `batch`, divided by `total`.
 
+        Args:
+            batch: B texts with their labels.
+            total: a scalar on the device.
+
         Returns:
             That loss, detached, on the device. The next call may overwrite it.
         """
-        pack = close_pack(batch.pack, SIZES_PER_DOUBLING, self._max_text_tokens)
+        pack = append_filler_segment(batch.pack, SIZES_PER_DOUBLING, self._max_text_tokens)
         labels_B = _pad_labels(batch.labels_B)
         size = len(pack.ids), len(labels_B)
         graph = self._graphs.get(size)
         if graph is None:
-            texts = CudaTexts(pack, self._heads, self._device, None)
-            inputs = GraphInputs(texts, move_to_device(labels_B, self._device), total)
+            attention = CudaPackAttention(pack, self._heads, self._device, None)
+            inputs = GraphInputs(attention, move_to_device(labels_B, self._device), total)
             loss = self._passes(*inputs)
             if self._record and len(self._graphs) < MAX_GRAPHS:
                 self._add_graph(size, inputs, self._record)
             return loss
-        graph.inputs.texts.replace(pack)
+        graph.inputs.pack.replace(pack)
         copy_to_device(graph.inputs.labels_B, labels_B)
         graph.inputs.total.copy_(total)
         graph.replay()
@@ -140,7 +146,7 @@ def _pad_labels(labels_B: torch.Tensor) -> torch.Tensor:
 
 
 class _Recorder:
-    """Records CUDA graphs. They share the memory of what lies between, because one is replayed at a time."""
+    """Records CUDA graphs. They share the memory of intermediate results, because only one is replayed at a time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

@@ -29,7 +29,7 @@ from sentiment_batch.model.forward.layers import (
 if TYPE_CHECKING:
     import torch
 
-    from sentiment_batch.model.forward.attention import PackedTexts
+    from sentiment_batch.model.forward.attention import PackAttention
 
 # T tokens of a pack, B texts of it, D the encoder's width.
 
@@ -50,7 +50,7 @@ def walk_layers(
     encoder: Encoder,
     layers: Sequence[LayerPass],
     project_last: Callable[[torch.Tensor], torch.Tensor],
-    texts: PackedTexts,
+    pack: PackAttention,
 ) -> torch.Tensor:
     """What `encode_first_tokens` computes, with other layers.
 
@@ -58,16 +58,16 @@ def walk_layers(
         encoder: the weights in float32.
         layers: all but the last.
         project_last: the last layer's keys and values (T, 2D) of its input (T, D), in the dtype of the attention.
-        texts: the pack.
+        pack: the attention of the pack.
 
     Returns:
         The last vectors (B, D) of each text's first token, in float32.
     """
-    x_TD = embed(encoder, texts)
+    x_TD = embed(encoder, pack)
     for layer in layers:
-        x_TD = layer.finish(texts.attend(layer.project(x_TD)), x_TD)
-    first_BD, keys = x_TD.index_select(0, texts.first), project_last(x_TD)
-    context_BD = texts.attend_first(linear(first_BD, encoder.last_query).to(keys.dtype), keys)
+        x_TD = layer.finish(pack.attend(layer.project(x_TD)), x_TD)
+    first_BD, keys = x_TD.index_select(0, pack.first), project_last(x_TD)
+    context_BD = pack.attend_first(linear(first_BD, encoder.last_query).to(keys.dtype), keys)
     return finish_layer(encoder.layers[-1], encoder.activation, context_BD.float(), first_BD)
 
 
@@ -80,6 +80,7 @@ class Int8Layer(NamedTuple):
     feed_forward: FeedForward
     norm: NormWeights
     attention_dtype: torch.dtype
+    """The dtype of queries, keys and values."""
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
         """Queries, keys and values (T, 3D) in the dtype of the attention."""
@@ -93,7 +94,7 @@ class Int8Layer(NamedTuple):
 
 
 class LayerRanges(NamedTuple):
-    """The ranges of the inputs of a layer's products."""
+    """The ranges of the inputs of a layer's products. The names are those of `LayerWeights`."""
 
     qkv: Range
     attention_output: Range
@@ -138,11 +139,13 @@ class Int8Encoder:
     layers: Sequence[Int8Layer]
     """All but the last."""
     last_key_value: Int8Product
+    """The last layer's keys and values."""
     attention_dtype: torch.dtype
+    """The dtype of queries, keys and values."""
 
-    def encode_first_tokens(self, encoder: Encoder, texts: PackedTexts) -> torch.Tensor:
+    def encode_first_tokens(self, encoder: Encoder, pack: PackAttention) -> torch.Tensor:
         """The last vectors (B, D) of each text's first token, in float32; `encoder` has the weights in float32."""
-        return walk_layers(encoder, self.layers, self.project_last, texts)
+        return walk_layers(encoder, self.layers, self.project_last, pack)
 
     def project_last(self, x: torch.Tensor) -> torch.Tensor:
         """The last layer's keys and values (T, 2D)."""

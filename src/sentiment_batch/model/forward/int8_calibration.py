@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from sentiment_batch.model.device import prefer_bfloat16
-from sentiment_batch.model.forward.attention import CpuTexts, Workspace
+from sentiment_batch.model.forward.attention import CpuPackAttention, Workspace
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits, open_thread_pool
 from sentiment_batch.model.forward.int8 import Int8Encoder, Int8Layer, LayerRanges, ObservedLayer, walk_layers
 from sentiment_batch.model.forward.int8_labels import find_margins
@@ -44,8 +44,8 @@ BAND_MAXIMA = 2.0
 """The band is also at least this many times the largest error of a margin."""
 MAX_SOFTMAX_SLOPE = 0.25
 """A probability changes by at most this times the change of the difference of two logits."""
-DIGITS = 4
-"""Significant digits of what is stored."""
+STORED_DIGITS = 4
+"""Significant digits of the ranges that are stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,23 +59,35 @@ class Int8Calibration:
     band: float
     """The error band of the difference of two logits."""
     largest: float
-    """The bound of the difference of a probability from float32's, if no margin is wrong by more than the band."""
-    near: float
-    """The share of the calibration texts inside the band, which are scored twice."""
+    """Largest difference of a probability from that of float32, if no margin is wrong by more than the band."""
+    near_border_share: float
+    """Share of the calibration texts inside the band. Such texts are scored a second time in float32."""
     refuted: bool = False
     """True if an audit once found a text outside the band with another label."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values, for JSON."""
         ranges = [[[_to_list(values) for values in one] for one in layer] for layer in self.layers]
-        figures = {"band": self.band, "largest": self.largest, "near": self.near, "refuted": self.refuted}
+        figures = {
+            "band": self.band,
+            "largest": self.largest,
+            "near": self.near_border_share,
+            "refuted": self.refuted,
+        }
         return {"layers": ranges, "last": [_to_list(values) for values in self.last]} | figures
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Int8Calibration:
         """The calibration that `to_json` gave."""
         layers = [LayerRanges(*(_to_range(one) for one in layer)) for layer in values["layers"]]
-        return cls(**values | {"layers": layers, "last": _to_range(values["last"])})
+        return cls(
+            layers=layers,
+            last=_to_range(values["last"]),
+            band=values["band"],
+            largest=values["largest"],
+            near_border_share=values["near"],
+            refuted=values["refuted"],
+        )
 
     def digest(self) -> str:
         """Eight digits that stand for the ranges and the band."""
@@ -83,7 +95,7 @@ class Int8Calibration:
 
 
 def _to_list(values: torch.Tensor) -> list[float]:
-    return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]
+    return [float(f"{value:.{STORED_DIGITS}g}") for value in values.tolist()]
 
 
 def _to_range(values: list[list[float]]) -> Range:
@@ -100,8 +112,8 @@ def calibrate_int8(model: PackedModel, tokenizer: TextTokenizer) -> Int8Calibrat
         fast = pool.executor.submit(_compute_logits, quantize(model, found), tokens).result()
     errors = np.ptp(fast.astype(np.float64) - exact, axis=1)  # of the difference of any two logits
     band = max(BAND_DEVIATIONS * float(np.sqrt((errors**2).mean())), BAND_MAXIMA * float(errors.max()))
-    band, near = (float(f"{value:.3g}") for value in (band, (find_margins(exact) < band).mean()))
-    return replace(found, band=band, largest=band * MAX_SOFTMAX_SLOPE, near=near)
+    band, near_border_share = (float(f"{value:.3g}") for value in (band, (find_margins(exact) < band).mean()))
+    return replace(found, band=band, largest=band * MAX_SOFTMAX_SLOPE, near_border_share=near_border_share)
 
 
 def quantize(model: PackedModel, found: Int8Calibration) -> PackedModel:
@@ -146,10 +158,11 @@ def _observe(model: PackedModel, tokens: Tokens) -> tuple[Int8Calibration, Float
     results = []
     with torch.inference_mode():
         for rows in batches:
-            texts = CpuTexts(build_pack(tokens, rows), model.heads, workspace, model.padding)
+            texts = CpuPackAttention(build_pack(tokens, rows), model.heads, workspace, model.position_padding_id)
             results.append(model.head(walk_layers(encoder, layers, project_last, texts)))
     logits = torch.cat(results).numpy()[np.argsort(np.concatenate(batches))]
-    found = Int8Calibration(layers=[layer.ranges for layer in layers], last=last[0], band=0.0, largest=0.0, near=0.0)
+    ranges = [layer.ranges for layer in layers]
+    found = Int8Calibration(layers=ranges, last=last[0], band=0.0, largest=0.0, near_border_share=0.0)
     return found, average_segments(logits, tokens.owners, tokens.lengths)
 
 

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from sentiment_batch.model.forward.packed import PackedStrategy
     from sentiment_batch.model.forward.strategies import ForwardStrategy
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.tokenization.packing import BatchShape, Rows
+    from sentiment_batch.tokenization.packing import BatchShape, SegmentNumbers
 
 # N texts, S segments, B of them in a batch, K labels.
 
-AUDITED_SHARE = 256
+TEXTS_PER_AUDIT = 256
 """One text in this many is scored in both ways."""
 
 
@@ -78,11 +78,11 @@ class Int8Strategy:
         """K."""
         return self.exact.classes
 
-    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[SegmentNumbers]:
         """The segments of each pack."""
         return self.fast.plan(lengths, budget, threads)
 
-    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
+    def logits(self, tokens: Tokens, rows: SegmentNumbers) -> torch.Tensor:
         """Logits (B, K) of one pack in 8-bit integers; `launch_with_exact_labels` corrects them."""
         return self.fast.logits(tokens, rows)
 
@@ -136,12 +136,17 @@ def find_audited(tokens: Tokens) -> npt.NDArray[np.bool_]:
     bounds = np.append(tokens.offsets[first], tokens.offsets[-1]).tolist()
     ids = tokens.ids.astype("<i4", copy=False).tobytes()
     spans = itertools.pairwise(bounds)
-    return np.array([zlib.crc32(ids[4 * start : 4 * stop]) % AUDITED_SHARE == 0 for start, stop in spans], np.bool_)
+    return np.array([zlib.crc32(ids[4 * start : 4 * stop]) % TEXTS_PER_AUDIT == 0 for start, stop in spans], np.bool_)
 
 
-def take_segments(tokens: Tokens, rows: Rows) -> Tokens:
-    """The segments `rows` of `tokens`, each as a text of its own."""
+def take_segments(tokens: Tokens, rows: SegmentNumbers) -> Tokens:
+    """The segments `rows` (B,) of `tokens`, each as a text of its own."""
     lengths = tokens.lengths[rows]
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-    ids = gather_runs(tokens.ids, tokens.offsets[rows], lengths)
-    return Tokens(ids=ids, offsets=offsets, owners=np.arange(len(rows)), cut=np.zeros(len(rows), dtype=np.bool_))
+    return Tokens(
+        ids=gather_runs(tokens.ids, tokens.offsets[rows], lengths),
+        offsets=offsets,
+        owners=np.arange(len(rows)),
+        cut=np.zeros(len(rows), dtype=np.bool_),
+        uncut_lengths=lengths,
+    )

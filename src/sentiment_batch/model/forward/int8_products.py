@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from sentiment_batch.model.forward.layers import LayerWeights, LinearWeights, linear
+from sentiment_batch.model.forward.layers import PREPACKED_ROWS, LayerWeights, LinearWeights, linear
 from sentiment_batch.model.torch_operators import gelu_in_place, int8_linear, int8_linear_add, prepack_int8_weight
 
 # D the encoder's width, I inputs, O outputs.
@@ -23,21 +23,21 @@ HIDDEN_MARGIN = 1.2
 """The same for the hidden layer's one range."""
 FLOAT_SHARE = 1 / 64
 """The share of the hidden channels that are computed in float32: those with the widest ranges."""
-LEAST_GELU = 0.17
-"""GELU is greater than the negative of this."""
-CODES = 255
+MIN_GELU = -0.17
+"""GELU never goes below this."""
+MAX_CODE = 255
 """The greatest code."""
-TINY = 1e-12
+EPSILON = 1e-12
 """Added to ranges and scales, which may be zero."""
-USUAL_ROWS = 2_048
-"""The number of rows that the layout of a weight is chosen for."""
 
 
 class Range(NamedTuple):
-    """The least and the greatest value of each channel (I,) of a product's input."""
+    """The least and the greatest value of each channel of a product's input."""
 
     low: torch.Tensor
+    """(I,)"""
     high: torch.Tensor
+    """(I,)"""
 
 
 def widen(known: Range | None, x: torch.Tensor) -> Range:
@@ -53,13 +53,13 @@ def casts_by_sign() -> bool:
     Torch does that four times as fast as it turns them into unsigned ones. The bits are right wherever the CPU cuts off
     the upper ones. No standard promises that, so it is tried, for all codes and many lengths.
     """
-    codes = torch.arange(float(CODES + 1)).repeat(4)
-    tries = ((codes[start:] + part).contiguous() for start in range(CODES) for part in (0.0, 0.9))
+    codes = torch.arange(float(MAX_CODE + 1)).repeat(4)
+    tries = ((codes[start:] + part).contiguous() for start in range(MAX_CODE) for part in (0.0, 0.9))
     return all(torch.equal(x.to(torch.int8).view(torch.uint8), x.to(torch.uint8)) for x in tries)
 
 
 class InputCode(NamedTuple):
-    """How an input is coded: by x * factor + shift, cut to an integer from 0 to 255."""
+    """How an input is coded: x * factor + shift, cut to an integer from 0 to 255."""
 
     factor: torch.Tensor
     """(I,) one through the step of each channel."""
@@ -68,7 +68,7 @@ class InputCode(NamedTuple):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """The codes (rows, I) of `x` (rows, I)."""
-        codes = torch.addcmul(self.shift, x.float(), self.factor).clamp_(0, CODES)
+        codes = torch.addcmul(self.shift, x.float(), self.factor).clamp_(0, MAX_CODE)
         return codes.to(torch.int8).view(torch.uint8) if casts_by_sign() else codes.to(torch.uint8)
 
 
@@ -84,8 +84,9 @@ class Int8Weights(NamedTuple):
     bias: torch.Tensor
     """(O,) in float32."""
     input_scale: float = 1.0
+    """The step of the input codes, if all channels have one range."""
     input_zero: int = 0
-    """The code of 0, if all channels have one range."""
+    """The input code of 0, if all channels have one range."""
 
     @classmethod
     def quantize(
@@ -106,11 +107,11 @@ class Int8Weights(NamedTuple):
             input_scale: the step of the codes, if all channels have one range.
             input_zero: the code of 0, if all channels have one range.
         """
-        scales = weight.abs().amax(1).clamp_min(TINY) / 127
+        scales = weight.abs().amax(1).clamp_min(EPSILON) / 127
         integers = (weight / scales[:, None]).round()
         if low is not None:
             bias = bias.double() + scales.double() * (integers.double() @ low.double())
-        prepacked = prepack_int8_weight(integers.to(torch.int8).contiguous(), [USUAL_ROWS, weight.shape[1]])
+        prepacked = prepack_int8_weight(integers.to(torch.int8).contiguous(), [PREPACKED_ROWS, weight.shape[1]])
         zeros = torch.zeros(len(scales), dtype=torch.int64)
         return cls(prepacked, scales, zeros, bias.float(), input_scale, input_zero)
 
@@ -175,10 +176,10 @@ class Int8Product(NamedTuple):
         """The 8-bit form of a layer, for inputs in a range."""
         weight = linear.weight
         middle = (found.high + found.low) / 2
-        half = (found.high - found.low) / 2 * RANGE_MARGIN + TINY
-        step = half**RANGE_POWER / (weight.abs().amax(0) + TINY) ** (1 - RANGE_POWER)
-        step = step / (step / half).min() / (CODES / 2)  # the widest channel just fits
-        low = middle / step - CODES / 2
+        half = (found.high - found.low) / 2 * RANGE_MARGIN + EPSILON
+        step = half**RANGE_POWER / (weight.abs().amax(0) + EPSILON) ** (1 - RANGE_POWER)
+        step = step / (step / half).min() / (MAX_CODE / 2)  # the widest channel just fits
+        low = middle / step - MAX_CODE / 2
         return cls(InputCode(1 / step, 0.5 - low), Int8Weights.quantize(weight * step, linear.bias, low))
 
     def __call__(self, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -190,7 +191,9 @@ class FeedForward(NamedTuple):
     """The two products of a layer's feed-forward part; between them, codes of 8 bits with one range."""
 
     up: Int8Product
+    """From the layer's vectors (rows, D) to all hidden channels."""
     down: Int8Weights
+    """From the codes of the hidden channels to vectors. Its weights are 0 for the channels in float32."""
     float_up: LinearWeights
     """(C, D) for the C hidden channels that are computed in float32."""
     float_down: torch.Tensor
@@ -213,8 +216,8 @@ class FeedForward(NamedTuple):
         count = round(len(channels) * FLOAT_SHARE)
         wide, others = channels[:count], channels[count:]
         greatest = float(hidden.high[others].max()) * HIDDEN_MARGIN
-        scale = (max(greatest, 0.0) + LEAST_GELU) / CODES
-        zero = round(LEAST_GELU / scale)
+        scale = (max(greatest, 0.0) - MIN_GELU) / MAX_CODE
+        zero = round(-MIN_GELU / scale)
         rest = layer.down.weight.index_fill(1, wide, 0.0)
         return cls(
             up=Int8Product.build(layer.up, found),

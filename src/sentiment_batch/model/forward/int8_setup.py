@@ -32,9 +32,9 @@ PACKAGES = ("sentiment-batch", "torch", "tokenizers")
 """The packages whose versions a calibration holds for."""
 MIN_WIDTH = 256
 """Narrower encoders are too small to gain by int8."""
-MAX_NEAR = 0.3
-"""With more of the calibration texts inside the band, too much is scored twice. They are closer to the border between
-two labels than usual texts."""
+MAX_NEAR_BORDER_SHARE = 0.3
+"""If a larger share of the calibration texts lies inside the band, too much is scored twice. These texts are closer to
+the border between two labels than usual texts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class Int8Setup:
 
     strategy: Int8Strategy | None
     reason: str
-    """In words."""
+    """Why int8 is used or not, in words."""
     digest: str | None = None
     """Stands for the ranges and the band, see `Int8Calibration.digest`."""
 
@@ -63,12 +63,12 @@ def find_int8_refusal(strategy: ForwardStrategy) -> str | None:
     return None
 
 
-def pays(found: Int8Calibration, strategy: PackedStrategy) -> str | None:
+def find_no_gain_reason(found: Int8Calibration, strategy: PackedStrategy) -> str | None:
     """Why int8 would gain nothing for a model; None if it gains time."""
     if strategy.model.encoder.word_embeddings.shape[1] < MIN_WIDTH:
         return "the model is too small to gain by int8"
-    if found.near > MAX_NEAR:
-        return f"{found.near:.0%} of the check texts would be scored again after int8"
+    if found.near_border_share > MAX_NEAR_BORDER_SHARE:
+        return f"{found.near_border_share:.0%} of the check texts would be scored again after int8"
     return None
 
 
@@ -88,7 +88,7 @@ def set_up_int8(strategy: PackedStrategy, tokenizer: TextTokenizer, model_digest
         _write(conditions, found)
     if found.refuted or not np.isfinite([found.band, found.largest]).all():
         return Int8Setup(strategy=None, reason=f"in int8 {_name_fault(found)}")
-    if not named and (reason := pays(found, strategy)) is not None:
+    if not named and (reason := find_no_gain_reason(found, strategy)) is not None:
         return Int8Setup(strategy=None, reason=reason)
     fast = replace(strategy, model=quantize(strategy.model, found))
     reason = (
@@ -105,7 +105,7 @@ def _name_fault(found: Int8Calibration) -> str:
 
 
 def refute_int8(tokenizer: TextTokenizer, model_digest: str) -> None:
-    """Remember that an audit found another label, so that this model is not scored in int8 again."""
+    """Store that an audit found another label, so that this model is not scored in int8 again."""
     conditions = _list_conditions(tokenizer, model_digest)
     found = _read(conditions)
     if found is not None:

@@ -19,7 +19,7 @@ from sentiment_batch.model.torch_operators import gelu_in_place, has_onednn, lin
 
 if TYPE_CHECKING:
     from sentiment_batch.model.families import LayerModules
-    from sentiment_batch.model.forward.attention import PackedTexts
+    from sentiment_batch.model.forward.attention import PackAttention
 
 # V word ids, P positions, T tokens of a pack, B texts of it, D the encoder's width.
 
@@ -44,7 +44,12 @@ class LinearWeights(NamedTuple):
 
     @classmethod
     def prepack(cls, weight: torch.Tensor, bias: torch.Tensor) -> LinearWeights:
-        """The weights for inference: in oneDNN's layout too, if they are on a CPU that has it."""
+        """The weights for inference: in oneDNN's layout too, if they are on a CPU that has it.
+
+        Args:
+            weight: (out, in)
+            bias: (out,)
+        """
         prepacked = None
         if weight.device.type == "cpu" and has_onednn():
             with contextlib.suppress(RuntimeError):  # oneDNN refuses bfloat16 on a processor without AVX-512
@@ -89,7 +94,7 @@ def finish_layer(
 
     Args:
         layer: the weights.
-        activation: between the two products of the feed-forward part.
+        activation: the function between the two products of the feed-forward part.
         context: (rows, D) what the attention gave.
         before: (rows, D) what the layer was given.
 
@@ -125,27 +130,27 @@ class Encoder:
     drop: Activation | None = None
     """The dropout of the embeddings, in training; None at inference."""
     finish: Callable[..., torch.Tensor] = finish_layer
-    """The function `finish_layer`, or that compiled."""
+    """The function `finish_layer`, or its compiled form."""
 
 
-def encode_first_tokens(encoder: Encoder, texts: PackedTexts) -> torch.Tensor:
+def encode_first_tokens(encoder: Encoder, pack: PackAttention) -> torch.Tensor:
     """Walk the layers; returns the last vectors (B, D) of each text's first token, which the head reads."""
-    x_TD = embed(encoder, texts)
+    x_TD = embed(encoder, pack)
     for layer in encoder.layers[:-1]:
-        context_TD = texts.attend(linear(x_TD, layer.qkv))
+        context_TD = pack.attend(linear(x_TD, layer.qkv))
         x_TD = encoder.finish(layer, encoder.activation, context_TD, x_TD)
     # The last layer is short: of the tokens that the head does not read, it needs the keys and values only.
-    first_BD = x_TD.index_select(0, texts.first)
-    context_BD = texts.attend_first(linear(first_BD, encoder.last_query), linear(x_TD, encoder.last_key_value))
+    first_BD = x_TD.index_select(0, pack.first)
+    context_BD = pack.attend_first(linear(first_BD, encoder.last_query), linear(x_TD, encoder.last_key_value))
     return finish_layer(encoder.layers[-1], encoder.activation, context_BD, first_BD)
 
 
-def embed(encoder: Encoder, texts: PackedTexts) -> torch.Tensor:
+def embed(encoder: Encoder, pack: PackAttention) -> torch.Tensor:
     """The sum of each token's embeddings, normalized (T, D)."""
-    x_TD = F.embedding(texts.ids, encoder.word_embeddings)
+    x_TD = F.embedding(pack.ids, encoder.word_embeddings)
     if encoder.type_embedding is not None:
         x_TD += encoder.type_embedding
-    x_TD += F.embedding(texts.positions, encoder.position_embeddings)
+    x_TD += F.embedding(pack.positions, encoder.position_embeddings)
     x_TD = normalize(x_TD, encoder.norm)
     return x_TD if encoder.drop is None else encoder.drop(x_TD)
 
@@ -191,7 +196,7 @@ def has_equal_row_bits(functions: Iterable[Activation], like: torch.Tensor, rows
     No library promises this: near an edge of the matrix it may sum in another order. So it is tried on this machine.
 
     Args:
-        functions: what to try, each of a matrix (rows, D).
+        functions: what to try. Each takes a matrix (rows, D), and computes each of its rows by itself.
         like: a tensor (..., D) of the dtype of the matrix.
         rows: rows of each matrix.
     """

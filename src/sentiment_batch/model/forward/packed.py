@@ -19,7 +19,13 @@ from torch.nn import functional as F
 
 from sentiment_batch.errors import DeviceError, first_line, reason
 from sentiment_batch.model.families import FAMILIES, ModelFamily
-from sentiment_batch.model.forward.attention import CpuTexts, CudaTexts, PackedTexts, Workspace, find_kernel_refusal
+from sentiment_batch.model.forward.attention import (
+    CpuPackAttention,
+    CudaPackAttention,
+    PackAttention,
+    Workspace,
+    find_kernel_refusal,
+)
 from sentiment_batch.model.forward.layers import (
     GELU,
     Activation,
@@ -40,7 +46,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sentiment_batch.model.forward.int8 import Int8Encoder
-    from sentiment_batch.tokenization.packing import Rows, Tokens
+    from sentiment_batch.tokenization.packing import SegmentNumbers, Tokens
 
 # S segments, B texts of a pack, D the encoder's width, K labels.
 
@@ -57,11 +63,12 @@ class PackedModel:
     """A stock classifier of one of the families in `model/families.py`, computed over packs."""
 
     encoder: Encoder
+    """The weights of the layers."""
     head: Activation
     """The last vectors of the first tokens (B, D) to logits (B, K)."""
     heads: int
     """Heads of the attention."""
-    padding: int | None
+    position_padding_id: int | None
     """The padding id if positions are counted from after it, else None; see `ModelFamily.counts_from_padding`."""
     int8: Int8Encoder | None = None
     """The encoder's layers in 8-bit integers; None computes in the dtype of the weights."""
@@ -76,17 +83,17 @@ class PackedModel:
         dtype = self.int8.attention_dtype if self.int8 else self.encoder.word_embeddings.dtype
         with torch.inference_mode():
             if device.type != "cpu":
-                return self.compute(CudaTexts(pack, self.heads, device, self.padding)).float()
+                return self.compute(CudaPackAttention(pack, self.heads, device, self.position_padding_id)).float()
             workspace = self.workspaces.pop() if self.workspaces else Workspace(dtype)
-            logits_BK = self.compute(CpuTexts(pack, self.heads, workspace, self.padding)).float()
+            logits_BK = self.compute(CpuPackAttention(pack, self.heads, workspace, self.position_padding_id)).float()
             self.workspaces.append(workspace)  # not after an error, which may leave it half grown
             return logits_BK
 
-    def compute(self, texts: PackedTexts) -> torch.Tensor:
+    def compute(self, pack: PackAttention) -> torch.Tensor:
         """Logits (B, K) in the model's dtype."""
         encode = self.int8.encode_first_tokens if self.int8 else encode_first_tokens
-        last_BD = encode(self.encoder, texts)
-        if not texts.alone:
+        last_BD = encode(self.encoder, pack)
+        if not pack.one_by_one:
             return self.head(last_BD)
         # With few labels, MKL sums a row by its place among the others. A copy begins at the start of a cache line.
         return torch.cat([self.head(row.clone()) for row in torch.split(last_BD, 1)])
@@ -109,11 +116,14 @@ class PackedModel:
         """What is computed for each token, and what for each first token, apart from attention and head."""
         encoder = self.encoder
         first, last, activation = encoder.layers[0], encoder.layers[-1], encoder.activation
-        for_firsts: list[Activation] = [partial(linear, weights=encoder.last_query), _finish_alone(last, activation)]
+        for_firsts: list[Activation] = [
+            partial(linear, weights=encoder.last_query),
+            _finish_one_by_one(last, activation),
+        ]
         if self.int8 is not None:
             return self.int8.list_functions(), for_firsts
         products = [first.qkv, encoder.last_key_value]
-        return [*(partial(linear, weights=one) for one in products), _finish_alone(first, activation)], for_firsts
+        return [*(partial(linear, weights=one) for one in products), _finish_one_by_one(first, activation)], for_firsts
 
     @property
     def flops_per_token(self) -> int:
@@ -125,7 +135,7 @@ class PackedModel:
         )
 
 
-def _finish_alone(layer: LayerWeights, activation: Activation) -> Activation:
+def _finish_one_by_one(layer: LayerWeights, activation: Activation) -> Activation:
     return lambda x: finish_layer(layer, activation, x, x)
 
 
@@ -152,7 +162,9 @@ class PackedStrategy:
     model: PackedModel
     device: str
     classes: int
+    """K."""
     shape: BatchShape | None = None
+    """The shape of every batch of a deterministic run, None in other runs."""
     compiled_tokens: int | None = None
     """The one size of pack that a compiled model is fast for; nearly full packs are filled up to it."""
 
@@ -170,13 +182,13 @@ class PackedStrategy:
             raise DeviceError(f"torch cannot compile the model: {reason(error)}") from error
         return replace(self, model=model, compiled_tokens=tokens)
 
-    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[SegmentNumbers]:
         """The segments of each pack; in a deterministic run, packs that fit its shape."""
         if self.shape is None:
             return plan_packs(lengths, budget, threads=threads)
         return plan_packs(lengths, self.shape.tokens, self.shape.texts)
 
-    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
+    def logits(self, tokens: Tokens, rows: SegmentNumbers) -> torch.Tensor:
         """Logits (B, K) of one pack.
 
         In a deterministic run on a CPU where a row's place changes its bits, each segment is a pack of its own.
@@ -199,9 +211,9 @@ class PackedStrategy:
             return self.shape
         if self.device == "cpu":
             filled = _round_up(tokens, CPU_TOKEN_STEP)
-            return BatchShape(tokens=filled, texts=_round_up(texts, CPU_TEXT_STEP), alone=False)
+            return BatchShape(tokens=filled, texts=_round_up(texts, CPU_TEXT_STEP), one_by_one=False)
         if self.compiled_tokens and MIN_FILLED_SHARE * self.compiled_tokens <= tokens <= self.compiled_tokens:
-            return BatchShape(tokens=self.compiled_tokens, texts=texts, alone=False)
+            return BatchShape(tokens=self.compiled_tokens, texts=texts, one_by_one=False)
         return None
 
 
@@ -268,7 +280,7 @@ def _build(model: Any, family: ModelFamily) -> PackedModel:
         ),
         head=_build_head(model, family),
         heads=config.num_attention_heads,
-        padding=int(embeddings.padding_idx) if family.counts_from_padding else None,
+        position_padding_id=int(embeddings.padding_idx) if family.counts_from_padding else None,
     )
 
 

@@ -1,6 +1,6 @@
 """The training classifier over packs of texts, with gradients: its layers are walked without computing any padding.
 
-`SentimentClassifier.forward` is the reference that this equals, except that dropout draws other numbers from the same
+`EncoderClassifier.forward` is the reference that this equals, except that dropout draws other numbers from the same
 generator.
 """
 
@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sentiment_batch.model.families import DISTILBERT
-from sentiment_batch.model.forward.attention import CudaTexts, PackedTexts, find_kernel_refusal, move_to_device
-from sentiment_batch.model.forward.attention_backward import TrainingTexts
+from sentiment_batch.model.forward.attention import (
+    CudaPackAttention,
+    PackAttention,
+    find_kernel_refusal,
+    move_to_device,
+)
+from sentiment_batch.model.forward.attention_backward import TrainingPackAttention
 from sentiment_batch.model.forward.layers import Encoder, LinearWeights, encode_first_tokens, gather_layer, gather_norm
-from sentiment_batch.tokenization.packing import fill_pack, pad_pack
+from sentiment_batch.tokenization.packing import round_up_pack, to_rectangle
 
 if TYPE_CHECKING:
-    from sentiment_batch.model.classifier import SentimentClassifier
+    from sentiment_batch.model.classifier import EncoderClassifier
     from sentiment_batch.tokenization.packing import Pack
 
 # T tokens of a pack, B texts of it, D the encoder's width, K labels.
@@ -34,19 +39,19 @@ each, and keeps 1,024 in all. With more in an epoch, it would drop and make some
 into pieces that are too small for the tensors."""
 
 
-def choose_training_pass(classifier: SentimentClassifier, device: str, dtype: str) -> tuple[TrainingPass, str]:
+def choose_training_pass(classifier: EncoderClassifier, device: str, dtype: str) -> tuple[TrainingPass, str]:
     """The forward pass for a classifier that is on its device, and how it lays out batches."""
     heads, place = classifier.encoder.config.n_heads, torch.device(device)
     if device == "cpu":
         return lambda pack: compute_training_logits(
-            classifier, TrainingTexts(fill_pack(pack, SIZES_PER_DOUBLING), heads)
+            classifier, TrainingPackAttention(round_up_pack(pack, SIZES_PER_DOUBLING), heads)
         ), PACKED
     if uses_cuda_kernel(classifier, device, dtype):
-        return lambda pack: compute_training_logits(classifier, CudaTexts(pack, heads, place, None)), PACKED
+        return lambda pack: compute_training_logits(classifier, CudaPackAttention(pack, heads, place, None)), PACKED
     return lambda pack: _compute_padded(classifier, pack, device), "padded batches"
 
 
-def uses_cuda_kernel(classifier: SentimentClassifier, device: str, dtype: str) -> bool:
+def uses_cuda_kernel(classifier: EncoderClassifier, device: str, dtype: str) -> bool:
     """True if packs go through CUDA's attention kernel, as `find_kernel_refusal` decides.
 
     On a CUDA device where this is False, batches are padded and the encoder's own code computes them.
@@ -55,15 +60,15 @@ def uses_cuda_kernel(classifier: SentimentClassifier, device: str, dtype: str) -
     return device != "cpu" and find_kernel_refusal(config.dim // config.n_heads, device, dtype) is None
 
 
-def compute_training_logits(classifier: SentimentClassifier, texts: PackedTexts) -> torch.Tensor:
+def compute_training_logits(classifier: EncoderClassifier, pack: PackAttention) -> torch.Tensor:
     """Logits (B, K) of the texts of a pack."""
-    first_BD = encode_first_tokens(_gather_encoder(classifier.encoder), texts)
+    first_BD = encode_first_tokens(_gather_encoder(classifier.encoder), pack)
     logits: torch.Tensor = classifier.linear(classifier.dropout(first_BD))
     return logits
 
 
-def _compute_padded(classifier: SentimentClassifier, pack: Pack, device: str) -> torch.Tensor:
-    ids, mask = pad_pack(pack, classifier.encoder.config.pad_token_id or 0)
+def _compute_padded(classifier: EncoderClassifier, pack: Pack, device: str) -> torch.Tensor:
+    ids, mask = to_rectangle(pack, classifier.encoder.config.pad_token_id or 0)
     mask_BT = None if mask.all() else move_to_device(torch.from_numpy(mask), device)
     logits: torch.Tensor = classifier(move_to_device(torch.from_numpy(ids), device), mask_BT)
     return logits

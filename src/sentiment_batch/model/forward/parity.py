@@ -108,12 +108,15 @@ def _choose_strategy(
     model, batching = None, "padded batches, because packs give other scores"
     if can_pack is not False:
         model, batching = build_packed(loaded.network, device, dtype)
+    classes = len(loaded.labels)
     if model is not None:
-        return PackedStrategy(model=model, device=device, classes=len(loaded.labels), shape=shape), batching
+        return PackedStrategy(model=model, device=device, classes=classes, shape=shape), batching
     if loaded.padding_changes_scores:
         batching += "; only texts of equal length share a batch, because padding changes its scores"
-    strategy = PaddedStrategy(model=loaded, device=device, shape=shape, equal_lengths=loaded.padding_changes_scores)
-    return strategy, batching
+    equal_lengths = loaded.padding_changes_scores
+    return PaddedStrategy(
+        model=loaded, device=device, classes=classes, shape=shape, equal_lengths=equal_lengths
+    ), batching
 
 
 class _ParityChecks:
@@ -144,7 +147,8 @@ class _ParityChecks:
         """True if a text scores otherwise in a padded batch than alone. Checked on the CPU, for every device."""
 
         def compare() -> dict[str, float]:
-            strategy, texts = PaddedStrategy(model=loaded, device="cpu"), texts_of_doubling_length()
+            strategy = PaddedStrategy(model=loaded, device="cpu", classes=len(loaded.labels))
+            texts = texts_of_doubling_length()
             together, alone = 4 * PARITY_BATCH_TOKENS, 1
             return _largest_difference(
                 *(self._probabilities(loaded, strategy, texts, budget) for budget in (together, alone))

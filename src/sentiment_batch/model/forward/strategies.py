@@ -18,7 +18,7 @@ from sentiment_batch.tokenization.packing import pad_segments, plan_rectangles
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sentiment_batch.tokenization.packing import BatchShape, Rows, Tokens
+    from sentiment_batch.tokenization.packing import BatchShape, SegmentNumbers, Tokens
 
 # S segments, B of them in a batch, T tokens of the longest, K labels.
 
@@ -28,11 +28,6 @@ RECTANGLE_LENGTH_STEP = 32
 
 class Model(Protocol):
     """What gives logits for rectangles: `LoadedModel` (`model/stock.py`) in scoring."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The K labels."""
-        ...
 
     @property
     def pad_id(self) -> int:
@@ -62,7 +57,7 @@ class ForwardStrategy(Protocol):
         """K."""
         ...
 
-    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[SegmentNumbers]:
         """The segments of each batch.
 
         Args:
@@ -72,7 +67,7 @@ class ForwardStrategy(Protocol):
         """
         ...
 
-    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
+    def logits(self, tokens: Tokens, rows: SegmentNumbers) -> torch.Tensor:
         """Logits (B, K) of the segments `rows` (B,), in float32 on the device."""
         ...
 
@@ -86,16 +81,13 @@ class PaddedStrategy:
 
     model: Model
     device: str
+    classes: int
+    """K."""
     shape: BatchShape | None = None
     equal_lengths: bool = False
     """True if only segments of equal length share a batch, because padding changes this model's scores."""
 
-    @property
-    def classes(self) -> int:
-        """The number of the model's labels."""
-        return len(self.model.labels)
-
-    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[Rows]:
+    def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[SegmentNumbers]:
         """The segments of each rectangle.
 
         In a deterministic run, lengths are rounded up, and segments of different rounded lengths never share a batch.
@@ -108,7 +100,7 @@ class PaddedStrategy:
         groups = (np.flatnonzero(rounded == length) for length in np.unique(rounded)[::-1])
         return [rows[some] for rows in groups for some in plan_rectangles(rounded[rows], budget, threads)]
 
-    def logits(self, tokens: Tokens, rows: Rows) -> torch.Tensor:
+    def logits(self, tokens: Tokens, rows: SegmentNumbers) -> torch.Tensor:
         """Logits (B, K) of one rectangle; in a deterministic run on a CPU, each segment is a rectangle of its own.
 
         There MKL computes the stock model's products, and it may sum a row by its place among the others.

@@ -37,9 +37,12 @@ def make_vector_strategy(strategy: ForwardStrategy, width: int, load: Callable[[
     if isinstance(strategy, PackedStrategy):
         return replace(strategy, model=replace(strategy.model, head=_keep), classes=width)
     loaded = load()
-    model = _LastVectors(labels=tuple(map(str, range(width))), pad_id=loaded.pad_id, network=loaded.network)
     return PaddedStrategy(
-        model=model, device=strategy.device, shape=strategy.shape, equal_lengths=loaded.padding_changes_scores
+        model=_LastVectors(pad_id=loaded.pad_id, network=loaded.network),
+        device=strategy.device,
+        classes=width,
+        shape=strategy.shape,
+        equal_lengths=loaded.padding_changes_scores,
     )
 
 
@@ -47,8 +50,6 @@ def make_vector_strategy(strategy: ForwardStrategy, width: int, load: Callable[[
 class _LastVectors:
     """A Transformers classifier that gives vectors where `strategies.Model` gives logits."""
 
-    labels: tuple[str, ...]
-    """A name for each of the D values of a vector."""
     pad_id: int
     network: Any
 

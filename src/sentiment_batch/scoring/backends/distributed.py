@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_TASKS_PER_WORKER = 2
 """Tasks that each worker has at a time: one that it works on, and one that waits for it."""
 MAX_HELD_BYTES = 2**30
-"""Bytes of the blocks whose results are awaited; of wide rows, fewer blocks are sent out."""
+"""Bytes of the blocks whose results are awaited; with wide rows, fewer blocks are in flight."""
 MAX_SECONDS_UNTIL_SEEN = 10.0
 """Seconds to wait for a worker's file to be seen here, because a shared file system may be slow."""
 
@@ -164,10 +164,10 @@ class DistributedBackend:
         with plugin.translate_errors():
             description: object = getattr(self.engine, "description", None)
             if not isinstance(description, Description):
-                raise plugin.error("its engine has no description, which a Worker has")
+                raise plugin.make_error("its engine has no description, which a Worker has")
             workers: object = self.engine.workers
             if not isinstance(workers, int) or workers < 1:
-                raise plugin.error(f"its engine has {workers!r} workers")
+                raise plugin.make_error(f"its engine has {workers!r} workers")
         return description, workers
 
     def _submit_task(self, task: Task) -> Future[Any]:
@@ -176,13 +176,15 @@ class DistributedBackend:
             future: object = self.engine.submit(task)
             if isinstance(future, Future):
                 return future
-            raise self._plugin.error(f"its submit() returned an object of the type {type(future).__name__}, not Future")
+            raise self._plugin.make_error(
+                f"its submit() returned an object of the type {type(future).__name__}, not Future"
+            )
 
     def _submit_part(self, task: PartTask, under_way: dict[Future[Any], PartTask]) -> None:
         """Hand out a part, and note it with those that are under way."""
         future = self._submit_task(task)
         if future in under_way:
-            raise self._plugin.error("its submit() returned the same future for two tasks")
+            raise self._plugin.make_error("its submit() returned the same future for two tasks")
         under_way[future] = task
 
     def _submit(self, block: RowBlock, expected_rows: int | None) -> _Sent | None:
@@ -204,9 +206,9 @@ class DistributedBackend:
         with self._plugin.translate_errors():
             result: object = sent.future.result()
             if not isinstance(result, BlockResult):
-                raise self._wrong_result(result, "BlockResult")
+                raise self._make_result_error(result, "BlockResult")
             if result.number != sent.number:
-                raise self._plugin.error(f"it returned the result of task {result.number} for task {sent.number}")
+                raise self._plugin.make_error(f"it returned the result of task {result.number} for task {sent.number}")
             self._check_scores(result, block.rows)
         if on_rows is not None:
             on_rows(block.rows)
@@ -218,27 +220,27 @@ class DistributedBackend:
         shape: object = getattr(result.probabilities, "shape", None)
         if shape != (rows, len(self.description.labels)):
             expected = f"{rows:,} rows and {len(self.description.labels)} labels"
-            raise self._plugin.error(f"its result has scores of the shape {shape} for a block of {expected}")
+            raise self._plugin.make_error(f"its result has scores of the shape {shape} for a block of {expected}")
         failures_fit = all(isinstance(one, Failure) and 0 <= one.row < rows for one in result.failures)
         if not isinstance(result.counts, Counts) or not failures_fit:
-            raise self._plugin.error("the counts or the failures in its result are not those of a Worker")
+            raise self._plugin.make_error("the counts or the failures in its result are not those of a Worker")
 
     def _take_attempt(self, task: PartTask, future: Future[Any]) -> PartAttempt:
         """The result of a part that is done."""
         with self._plugin.translate_errors():
             attempt: object = future.result()
             if not isinstance(attempt, PartAttempt):
-                raise self._wrong_result(attempt, "PartAttempt")
+                raise self._make_result_error(attempt, "PartAttempt")
             part, is_file = attempt.part, isinstance(attempt.data, str) and task.plan.folder is not None
             if (part.index, part.rows) != (task.index, task.rows):
                 wanted = f"part {task.index} with {task.rows:,} rows"
-                raise self._plugin.error(f"it returned part {part.index} with {part.rows:,} rows for {wanted}")
+                raise self._plugin.make_error(f"it returned part {part.index} with {part.rows:,} rows for {wanted}")
             if not is_file and not isinstance(attempt.data, bytes):
-                raise self._plugin.error(f"part {part.index} has data of the type {type(attempt.data).__name__}")
+                raise self._plugin.make_error(f"part {part.index} has data of the type {type(attempt.data).__name__}")
         return attempt
 
-    def _wrong_result(self, result: object, expected: str) -> PluginError:
-        return self._plugin.error(f"its future has a result of the type {type(result).__name__}, not {expected}")
+    def _make_result_error(self, result: object, expected: str) -> PluginError:
+        return self._plugin.make_error(f"its future has a result of the type {type(result).__name__}, not {expected}")
 
 
 def _list_missing_parts(plan: PartsPlan, rows: int, journal: Journal) -> Iterator[PartTask]:

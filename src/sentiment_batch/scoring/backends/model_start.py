@@ -77,7 +77,7 @@ def start_model(model: str, device: str, settings: ScoreSettings, *, in_full: bo
 
 def _start_in_float(model: str, device: str, settings: ScoreSettings, *, in_full: bool) -> StartedModel:
     folder = hub.resolve_model(model)
-    digest = hub.digest_model_folder(folder)
+    digest = hub.hash_model_folder(folder)
     fast = load_fast(folder, digest, settings) if device == "cpu" and not in_full else None
     if fast is not None:
         texts = set_up_texts(settings, fast.facts)

@@ -29,6 +29,7 @@ logger = logging.getLogger("sentiment_batch")
 MAX_ROWS_PER_BLOCK = 8_192
 """Enough rows to fill batches with texts of nearly equal length."""
 MAX_TEXT_BYTES_PER_BLOCK = 32 * 2**20
+"""Bytes of the texts of a block, in UTF-8."""
 MAX_HELD_BYTES_PER_BLOCK = 64 * 2**20
 """Bytes of all columns of a block; a limit on the memory that wide rows take."""
 
@@ -48,7 +49,9 @@ class RowBlock:
     texts: list[pa.LargeStringArray] = field(default_factory=list)
     """The text of each row, an array per batch."""
     rows: int = 0
+    """Number of rows."""
     text_bytes: int = 0
+    """Bytes of the texts, in UTF-8."""
     held_bytes: int = 0
     """Bytes of all columns."""
     known: Floats | None = None
@@ -83,6 +86,7 @@ class Counts:
     """What a backend counted and timed."""
 
     rows: int = 0
+    """Rows that are done, with and without a text."""
     tokens: int = 0
     """Tokens that the model computed, without padding."""
     null: int = 0
@@ -124,12 +128,13 @@ class Failure:
     row: int
     """The number of the row in its block, from 0."""
     reason: str
+    """Why the text could not be scored, without a full stop."""
     cure: str
     """What the user may do, without a full stop."""
     kind: type[SentimentBatchError]
     """The error to raise if bad rows end the run."""
 
-    def error(self, row: int, more: str = "") -> SentimentBatchError:
+    def make_error(self, row: int, more: str = "") -> SentimentBatchError:
         """The error for the row with number `row` in the input; `more` is appended to the cure."""
         return self.kind(f"row {row:,} (counted from 0): {self.reason}. {self.cure}{more}.")
 
@@ -139,9 +144,11 @@ class ScoredBlock:
     """A block of rows with its probabilities."""
 
     block: RowBlock
+    """The rows."""
     probabilities: Floats
     """(rows, labels), unrounded; NaN if a row has no text or its text failed."""
     counts: Counts
+    """What was counted while the block was scored."""
     failures: tuple[Failure, ...] = ()
     """The texts that failed, in the order of their rows."""
 

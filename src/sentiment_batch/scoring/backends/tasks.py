@@ -49,7 +49,7 @@ class PartsPlan:
     text_columns: tuple[str, ...]
     part_rows: int
     identity: Any
-    """What the input was when the run began, as `fingerprint.describe_input` describes it."""
+    """What the input was when the run began, see `fingerprint.read_input_state`."""
     scoring: dict[str, Any]
     """What decides the scores; a worker with other values is refused."""
     expected_rows: int | None

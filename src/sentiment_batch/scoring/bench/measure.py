@@ -31,6 +31,7 @@ from sentiment_batch.scoring.bench.timing import (
 )
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.scoring.trained_columns import read_trained_columns
+from sentiment_batch.settings import check_at_least
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Tokens
@@ -40,7 +41,7 @@ logger = logging.getLogger("sentiment_batch")
 
 MAX_SAMPLE_ROWS = {"cpu": MAX_ROWS_PER_BLOCK, "cuda": 8 * MAX_ROWS_PER_BLOCK}
 """Different rows that are measured unless the user says how many."""
-ROUNDS = 2
+MEASURED_ROUNDS = 2
 """The model alone and the whole are measured in turn. The faster round counts, because the first one still warms up."""
 DEFAULT_FOR_ROWS = 1_000_000
 """Rows of the job to estimate if neither the user nor the table says how many."""
@@ -76,9 +77,7 @@ class BenchPlan:
         if (self.source is None) == (self.tokens is None):
             what = "nothing to measure on" if self.source is None else "both a TABLE and `tokens`"
             raise UsageError(f"there is {what}. Name a TABLE of yours, or `tokens=256` for generated texts.")
-        for name, value, least in (("tokens", self.tokens, 4), ("rows", self.rows, 1), ("for_rows", self.for_rows, 1)):
-            if value is not None and value < least:
-                raise UsageError(f"`{name}` is {value}; it must be at least {least}.")
+        check_at_least(self, tokens=4, rows=1, for_rows=1)
         if not 0.0 < self.seconds <= 3_600.0:
             raise UsageError(f"`seconds` is {self.seconds:g}; it must lie above 0 and be at most 3600.")
 
@@ -206,7 +205,7 @@ def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seco
     description, for_rows = scorer.description, plan.for_rows or sample.total or DEFAULT_FOR_ROWS
     dtype = description.dtype
     logger.info("warming up in %s", dtype.value)
-    fitting = count_fitting_rows(scorer, sample, plan.seconds / ROUNDS, for_rows)
+    fitting = count_fitting_rows(scorer, sample, plan.seconds / MEASURED_ROUNDS, for_rows)
     table = sample.spread(plan.rows or fitting)
     # A block scores equal texts once, so only a sample that fills whole blocks can be scored again in full.
     repeatable = plan.rows is None and table.num_rows >= MAX_ROWS_PER_BLOCK
@@ -214,7 +213,7 @@ def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seco
     texts = list_texts(table, sample.text_columns)
     tokenized = [scorer.tokenizer(some) for some in texts]
     alone, together = [], []
-    for _ in range(ROUNDS):
+    for _ in range(MEASURED_ROUNDS):
         logger.info("measuring the model in %s on %s rows", dtype.value, f"{table.num_rows:,}")
         alone.append(time_forward(scorer.local(), tokenized, _min_seconds(plan)))
         logger.info("measuring end to end in %s on %s rows", dtype.value, f"{times * table.num_rows:,}")
@@ -241,4 +240,4 @@ def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seco
 
 def _min_seconds(plan: BenchPlan) -> float:
     """The least time of a measurement; a shorter one is repeated."""
-    return min(plan.seconds / ROUNDS, MIN_FIRM_SECONDS)
+    return min(plan.seconds / MEASURED_ROUNDS, MIN_FIRM_SECONDS)

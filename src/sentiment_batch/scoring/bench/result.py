@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment_batch.display import unbroken
+from sentiment_batch.display import escape_line
 from sentiment_batch.report.formatting import format_percent
 from sentiment_batch.scoring.summary import add_old_key
 
@@ -23,6 +23,7 @@ class Speed:
     """How fast a model is in one dtype. Tokens are those that the model computes, special ones included."""
 
     dtype: str
+    """The dtype of the computation."""
     dtype_reason: str
     """Why this dtype is used."""
     rows: int
@@ -56,7 +57,9 @@ class Measurement:
     source: str
     """What was measured on."""
     model: str
+    """The folder or Hub id of the model."""
     tokens_per_row: float
+    """Mean number of tokens of a row, special ones included."""
     cut_share: float
     """The share of the texts that are longer than the model reads, 0 to 1."""
     tokenising_tokens_per_second: float
@@ -66,9 +69,13 @@ class Measurement:
     for_rows: int
     """Rows of the job to estimate."""
     device: str
+    """The device that was measured."""
     device_reason: str
+    """Why this device is used."""
     max_length: int
+    """Tokens per text."""
     long_text: str
+    """What is read of a text of more tokens, one of `LONG_TEXT`."""
     dtypes: tuple[Speed, ...]
     """The speed in each dtype; the first is the one that scoring uses."""
     advice: str | None
@@ -85,7 +92,7 @@ class Measurement:
 
     def __str__(self) -> str:
         lines = [
-            f"rows     {self.chosen.rows:,} of {unbroken(self.source)}, {self.tokens_per_row:,.0f} tokens each; "
+            f"rows     {self.chosen.rows:,} of {escape_line(self.source)}, {self.tokens_per_row:,.0f} tokens each; "
             f"{format_percent(self.cut_share)} of the texts are longer than {self.max_length} ({self.long_text})",
             f"device   {self.device} ({self.device_reason})",
             f"tokens   {self.tokenizer}",

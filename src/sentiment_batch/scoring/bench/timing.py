@@ -55,7 +55,11 @@ def count_fitting_rows(scorer: Scorer, sample: Sample, seconds: float, for_rows:
 
 
 def list_texts(table: pa.Table, text_columns: tuple[str, ...]) -> list[list[str]]:
-    """The texts that are scored, block by block: none blank, each once."""
+    """The texts that are scored, block by block: none blank, each once.
+
+    Raises:
+        InputError: no row holds a text.
+    """
     blocks = []
     for block in split_into_row_blocks(table.to_batches(), text_columns):
         distinct = dict.fromkeys(text for texts in block.texts for text in texts.to_pylist())

@@ -10,8 +10,10 @@ import torch
 
 from sentiment_batch.data import formats
 from sentiment_batch.data.readers.input_state import drop_machine_bound, identify_input
+from sentiment_batch.errors import listed
 from sentiment_batch.locations import make_absolute, without_password
 from sentiment_batch.plugins.registry import BUILT_IN
+from sentiment_batch.report.formatting import format_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch.data.readers.base import Reader
-    from sentiment_batch.scoring.annotate import Annotation
+    from sentiment_batch.scoring.annotate import TableAnnotator
     from sentiment_batch.scoring.job import ScoreJob
     from sentiment_batch.scoring.scorer import Scorer
 
@@ -31,15 +33,18 @@ EQUAL_LENGTH = 30
 """Characters before the difference of two long values, so that the message shows which column differs."""
 
 
-def describe_input(reader: Reader, source: str, input_format: str | None) -> Any:
-    """What the input is now, in plain values; None if it cannot be read twice, such as a pipe.
-
-    The reader of a plugin may report its state with `identity()`. Else the size and the time of change of files decide.
+def read_input_state(reader: Reader, source: str, input_format: str | None) -> Any:
+    """The present state of the input. If it is equal to an earlier state, the rows are the same.
 
     Args:
         reader: the open input.
         source: its path or URL.
         input_format: the name of its format, None if the source shows it.
+
+    Returns:
+        Plain values for JSON in one of three forms: what the reader of a plugin reports with `identity()`; a list
+        with what `identify_input` gives for each file; or None for an input that has no state, such as a
+        pipe.
 
     Raises:
         InputError: the input is gone.
@@ -62,19 +67,19 @@ def read_reported_state(reader: Reader) -> Any:
 
 
 def describe_job(
-    annotation: Annotation, *, identity: Any, output_format: str, is_folder: bool, previous: str | None = None
+    annotator: TableAnnotator, *, identity: Any, output_format: str, is_folder: bool, previous: str | None = None
 ) -> dict[str, Any]:
     """Everything that decides the output.
 
     Args:
-        annotation: the input and the model.
-        identity: the input as `describe_input` describes it.
+        annotator: the input and the model.
+        identity: the state of the input, see `read_input_state`.
         output_format: the name of the format of the output.
         is_folder: True if the output is a folder with a file for each part.
         previous: the SHA-256 of the manifest of the earlier output whose scores are reused, if there is one.
     """
-    settings = _describe_settings(annotation.job, annotation.text_columns, output_format, annotation.part_rows)
-    scoring = describe_scoring(annotation.scorer, annotation.schema)
+    settings = _describe_settings(annotator.job, annotator.text_columns, output_format, annotator.part_rows)
+    scoring = describe_scoring(annotator.scorer, annotator.schema)
     own = {"input": identity, "output_is_folder": is_folder, "reused_manifest": previous}
     return own | scoring | {"settings": settings | scoring["settings"]}
 
@@ -202,6 +207,11 @@ def _describe_setting_change(name: str, old: Any, new: Any) -> str:
 
 def _describe_input_change(old: Any, new: Any) -> str:
     """Which file of the input has changed, and how."""
+    before, after = ([one["path"] for one in state] if _lists_files(state) else [] for state in (old, new))
+    if len(before) != len(after) and before and after:
+        gone, come = sorted({*before} - {*after}), sorted({*after} - {*before})
+        parts = [f"without {listed(gone, 3)}"] * bool(gone) + [f"with {listed(come, 3)}"] * bool(come)
+        return f"the input was {format_quantity(len(before), 'file')} and is {len(after):,}, {' and '.join(parts)}"
     if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
         was, now = _to_words(old, new)
         return f"the input was {was} and is {now}"
@@ -220,6 +230,11 @@ def _describe_input_change(old: Any, new: Any) -> str:
                 )
             return f"the input {after.get('path')} has been changed since"
     return f"the input {new[0].get('path') if isinstance(new[0], dict) else ''} has been changed since"
+
+
+def _lists_files(state: Any) -> bool:
+    """True if the state of an input is a list of states of files."""
+    return isinstance(state, list) and all(isinstance(one, dict) and "path" in one for one in state)
 
 
 def _to_words(old: Any, new: Any) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError
 from sentiment_batch.files import atomic
-from sentiment_batch.files.checksums import checked_json, json_sha256, read_checked_json
+from sentiment_batch.files.checksums import checked_json, hash_json, read_checked_json
 from sentiment_batch.files.lock import LOCK_FILES, FolderLock
 from sentiment_batch.scoring.output.fingerprint import list_changes
 from sentiment_batch.scoring.output.own_files import refuse_foreign_files, remove_own_file, remove_work_folder
@@ -77,7 +77,9 @@ class Journal:
     """
 
     folder: Path
+    """The work folder."""
     destination: str
+    """The output, for messages."""
     parts: list[Part] = field(default_factory=list)
     """The finished parts, from the first row on without a gap."""
     ahead: dict[int, Part] = field(default_factory=dict)
@@ -90,6 +92,7 @@ class Journal:
     _begun: bool = field(default=False, init=False)
     """True if the content of the folder belongs to this run; before `begin` it belongs to an interrupted run."""
     _lock: FolderLock | None = field(default=None, init=False)
+    """Keeps other processes from the folder; None once the journal is closed."""
     _last_scores: tuple[int, Floats] | None = field(default=None, init=False)
     """The index and the scores of the part that was read last."""
 
@@ -98,7 +101,7 @@ class Journal:
         with self._translating_errors():
             if self.folder.is_symlink() or (self.folder / DATA).is_symlink():
                 raise OutputError(f"the work folder {self.folder} is or holds a link. Remove the link.")
-            for folder in (self.folder, name_leftovers(self.folder)):
+            for folder in (self.folder, get_leftovers_folder(self.folder)):
                 refuse_foreign_files(folder)
             self._lock = FolderLock(self.folder, self.destination)
 
@@ -135,7 +138,7 @@ class Journal:
         """
         with self._translating_errors():
             stored = read_checked_json(self.folder / JOB)
-            self._files = PartFiles(self.folder, None if stored is None else json_sha256(stored))
+            self._files = PartFiles(self.folder, None if stored is None else hash_json(stored))
             parts: list[Part] = []
             ahead: dict[int, Part] = {}
             published = False
@@ -148,14 +151,14 @@ class Journal:
             if restart:
                 remove_run_record(self.folder)
             ahead = ahead if gaps else {}
-            remove_work_folder(name_leftovers(self.folder))
+            remove_work_folder(get_leftovers_folder(self.folder))
             for path in self._files.list_others([*parts, *ahead.values()], published=published):
                 remove_own_file(path)
             self._begun, self._resumable, self.parts, self.ahead = True, job is not None, parts, ahead
             (self.folder / SCRATCH).mkdir(exist_ok=True)
             if not parts and not ahead:
                 description = {"format": FORMAT, "job": job}
-                self._files = PartFiles(self.folder, json_sha256(description))
+                self._files = PartFiles(self.folder, hash_json(description))
                 atomic.write_whole(self.folder / JOB, checked_json(description))
 
     def add(self, part: Part, problems: bytes = b"") -> None:
@@ -242,7 +245,7 @@ class Journal:
         If an earlier run died in this, its leftovers are removed last: they show that the output was complete. For an
         output without a manifest, the record of the run shows it.
         """
-        leftovers = name_leftovers(self.folder)
+        leftovers = get_leftovers_folder(self.folder)
         try:
             os.rename(self.folder, leftovers)
         except OSError:
@@ -287,6 +290,6 @@ def refuse_changes(destination: str, changes: list[str]) -> None:
         raise OutputError(f"{destination} was begun by another run: {'; '.join(changes)}. {_CURE}")
 
 
-def name_leftovers(folder: Path) -> Path:
+def get_leftovers_folder(folder: Path) -> Path:
     """The name of a work folder while it is removed."""
     return folder.with_name(f"{folder.name}.done")

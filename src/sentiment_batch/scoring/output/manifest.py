@@ -18,7 +18,7 @@ from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import InputError, OutputError
 from sentiment_batch.files import atomic
 from sentiment_batch.files.checksums import MAX_JSON_BYTES, checked_json, parse_checked_json, read_checked_json
-from sentiment_batch.scoring.output.journal import MemoryJournal, name_leftovers
+from sentiment_batch.scoring.output.journal import MemoryJournal, get_leftovers_folder
 from sentiment_batch.scoring.output.manifest_values import has_source, is_manifest
 from sentiment_batch.scoring.output.own_files import CHUNK_BYTES, check_neighbours, open_stored
 from sentiment_batch.scoring.output.part_files import MANIFEST, PART_PREFIX, PROBLEMS
@@ -103,7 +103,7 @@ def complete_publication(paths: OutputPaths, journal: Journal | MemoryJournal, f
         return found
     atomic.remove(journal.folder / MANIFEST)
     atomic.remove(journal.folder / PROBLEMS)
-    if not name_leftovers(journal.folder).exists():
+    if not get_leftovers_folder(journal.folder).exists():
         return None
     try:
         found = read_manifest(str(paths.manifest))
@@ -126,7 +126,7 @@ def read_manifest(location: str) -> dict[str, Any]:
     return whole
 
 
-def hash_file_at(location: str) -> tuple[int, str]:
+def read_size_and_sha256(location: str) -> tuple[int, str]:
     """The size in bytes and the SHA-256 of a file.
 
     Raises:
@@ -169,12 +169,12 @@ def _is_published(paths: OutputPaths, files: list[dict[str, Any]]) -> bool:
     """True if exactly these files are at the destination."""
     try:
         if paths.is_folder:
-            hash_file_at(f"{paths.destination.rstrip('/')}/{SUCCESS}")
+            read_size_and_sha256(f"{paths.destination.rstrip('/')}/{SUCCESS}")
             parts = {name for name in paths.list_names() if name.startswith(PART_PREFIX)}
             if not parts <= {entry["name"] for entry in files}:
                 return False  # an older data set that begins with the same parts
         return all(
-            hash_file_at(location) == (entry["bytes"], entry["sha256"])
+            read_size_and_sha256(location) == (entry["bytes"], entry["sha256"])
             for location, entry in locate_files(paths.destination, files, is_folder=paths.is_folder)
         )
     except (InputError, OutputError, OSError):
@@ -205,7 +205,7 @@ def _replace_neighbours(paths: OutputPaths, folder: Path, *, has_problems: bool,
         (MANIFEST, str(paths.manifest), has_manifest),
     ):
         if wanted:
-            _place(paths, folder / name, location)
+            _copy_beside_output(paths, folder / name, location)
         elif paths.path is None:
             remove_file(location)
         else:
@@ -213,7 +213,7 @@ def _replace_neighbours(paths: OutputPaths, folder: Path, *, has_problems: bool,
                 Path(location).unlink(missing_ok=True)
 
 
-def _place(paths: OutputPaths, file: Path, location: str) -> None:
+def _copy_beside_output(paths: OutputPaths, file: Path, location: str) -> None:
     """Copy a file of the work folder beside the output. The original stays, so that a later run can do this again."""
     if paths.path is None:
         send_file(file, location)

@@ -115,9 +115,9 @@ def check_neighbours(paths: OutputPaths, inputs: Sequence[str] = ()) -> None:
             )
     manifest = _read_manifest(paths)
     if manifest is None and _is_taken(paths.manifest, paths):
-        raise _not_written_by_a_run(paths.manifest, paths)
+        raise _make_foreign_file_error(paths.manifest, paths)
     if not _is_own_problem_list(paths, manifest):
-        raise _not_written_by_a_run(paths.problems, paths)
+        raise _make_foreign_file_error(paths.problems, paths)
 
 
 def list_published_names(paths: OutputPaths) -> set[str]:
@@ -181,7 +181,7 @@ def _read_manifest(paths: OutputPaths) -> dict[str, Any] | None:
 def _is_own_problem_list(paths: OutputPaths, manifest: dict[str, Any] | None) -> bool:
     """True if a run has written the list of bad rows beside an output, or nothing is there.
 
-    A manifest knows its digest. Where none speaks of a list, because the writer of a plugin gave no files for a
+    The manifest stores the hash of the list. If it names no list, because the writer of a plugin gave no files for a
     manifest, each line shows who wrote it.
     """
     location = str(paths.problems)
@@ -215,7 +215,7 @@ def _is_taken(location: str, paths: OutputPaths) -> bool:
         return file is not None or (paths.path is not None and os.path.lexists(location))
 
 
-def _not_written_by_a_run(location: str, paths: OutputPaths) -> OutputError:
+def _make_foreign_file_error(location: str, paths: OutputPaths) -> OutputError:
     return OutputError(
         f"{location} exists where a file beside {paths.destination} is to be, and was not written by a scoring run, or "
         "was changed since. Move it, or name another output."

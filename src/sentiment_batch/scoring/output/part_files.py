@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sentiment_batch.files import atomic
-from sentiment_batch.files.checksums import checked_json, file_sha256, open_regular, read_checked_json
+from sentiment_batch.files.checksums import checked_json, hash_file, open_regular, read_checked_json
 from sentiment_batch.files.lock import LOCK_FILES
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def describe_part(index: int, *, rows: int, counts: dict[str, Any], file: str, d
     if isinstance(data, bytes):
         size, sha256 = len(data), hashlib.sha256(data).hexdigest()
     else:
-        size, sha256 = data.stat().st_size, file_sha256(data)
+        size, sha256 = data.stat().st_size, hash_file(data)
     return Part(index=index, rows=rows, counts=counts, file=file, bytes=size, sha256=sha256)
 
 
@@ -216,11 +216,11 @@ class PartFiles:
         if part.file.startswith(DATA) and (self.folder / MANIFEST).exists() and not (self.folder / DATA).exists():
             return True  # the folder is published already; its manifest shows whether it is complete
         try:
-            if path.stat().st_size != part.bytes or file_sha256(path) != part.sha256:
+            if path.stat().st_size != part.bytes or hash_file(path) != part.sha256:
                 return False
             if path.suffix == SCORES_ENDING and _count_packed_rows(path) != part.rows:
                 return False
-            return part.problems is None or file_sha256(self._problems_file(part)) == part.problems
+            return part.problems is None or hash_file(self._problems_file(part)) == part.problems
         except (OSError, ValueError):  # the path of the data may be no path
             return False
 

@@ -9,19 +9,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sentiment_batch.data.scored_names import MANIFEST_ENDING, PROBLEMS_ENDING, WORK_ENDING, shorten_name
 from sentiment_batch.data.writers.local import is_special
-from sentiment_batch.data.writers.remote import names_in
+from sentiment_batch.data.writers.remote import list_names
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.files.cache import cache_folder
 from sentiment_batch.files.filesystems import local_path
 from sentiment_batch.locations import COMPRESSIONS, scheme_of, suffix_of, without_query
 from sentiment_batch.plugins.registry import BUILT_IN, Format
-
-MANIFEST_ENDING = ".manifest.json"
-PROBLEMS_ENDING = ".problems.jsonl"
-MAX_NAME_BYTES = 200
-"""Bytes of a file name that leave room for an ending, because file systems allow 255."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +60,7 @@ class OutputPaths:
             OutputError: the storage of a URL refuses.
         """
         if self.path is None:
-            return names_in(self.destination)
+            return list_names(self.destination)
         return [path.name for path in self.path.iterdir()] if self.exists() else []
 
     def check(self) -> None:
@@ -111,7 +107,9 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
         OutputError: the destination is a place without a name, such as `/`, or a name that no file can have.
     """
     if "\0" in destination:
-        raise OutputError(f"{destination!r} is no place for an output, because it holds a NUL. Name a file or folder.")
+        raise OutputError(
+            f"no output can be written to {destination!r}, because it holds a NUL. Name a file or folder."
+        )
     by_scheme = format.owner != BUILT_IN and scheme_of(destination) in format.schemes
     is_folder = destination.endswith("/") and not by_scheme
     local = None if by_scheme else local_path(destination)
@@ -121,7 +119,7 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
     if local is None:
         beside = without_query(destination).rstrip("/")
         if beside.endswith(":"):
-            raise OutputError(f"{destination} is no place for an output. Name a file or folder in it.")
+            raise OutputError(f"no output can be written to {destination}. Name a file or folder in it.")
         return OutputPaths(
             destination=destination,
             path=None,
@@ -132,13 +130,13 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
         )
     path = Path(os.path.realpath(os.path.expanduser(local)))
     if not path.name:
-        raise OutputError(f"{destination} is no place for an output. Name a file or folder in it.")
-    short_name = _shorten(path.name)
+        raise OutputError(f"no output can be written to {destination}. Name a file or folder in it.")
+    short_name = shorten_name(path.name)
     return OutputPaths(
         destination=destination,
         path=path,
         is_folder=is_folder,
-        work_folder=path.with_name(f".{short_name}.scoring"),
+        work_folder=path.with_name(f".{short_name}{WORK_ENDING}"),
         beside=str(path.with_name(short_name)),
         no_files_of=no_files_of,
     )
@@ -163,10 +161,3 @@ def _locate_remote_work(destination: str, *, may_be_relative: bool) -> Path:
     if may_be_relative and re.match(r"(?!delta:)\w+:///[^/]|delta://[^/]", destination):
         destination = f"{os.getcwd()}\n{destination}"
     return cache_folder() / "scoring" / hashlib.sha256(destination.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-
-
-def _shorten(name: str) -> str:
-    """A name of at most `MAX_NAME_BYTES`; a longer one is cut, and ends in its digest."""
-    if len(os.fsencode(name)) <= MAX_NAME_BYTES:
-        return name
-    return f"{name[:40]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"

@@ -41,7 +41,7 @@ SUCCESS = "_SUCCESS"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartResult:
-    """What comes of a part."""
+    """What is stored of a part besides its rows."""
 
     scores: Floats
     """(rows, labels) the probabilities, unrounded."""
@@ -67,7 +67,7 @@ class Target(PartTarget, Protocol):
     """An output that is being written."""
 
     start: int
-    """The number of the first row that it still needs."""
+    """Number of the first row not yet written, from 0."""
     run_id: str | None
     """The ID of this run that is stored with the output; None for an output that has a manifest, or stores no ID."""
 
@@ -96,10 +96,15 @@ class FileTarget:
     """
 
     paths: OutputPaths
+    """Where the output lies."""
     schema: pa.Schema
+    """The schema of the output."""
     format: Format
+    """The format of the output."""
     options: WriteOptions
+    """What the user set for the output."""
     journal: Journal | MemoryJournal
+    """The finished parts."""
     start: int = 0
     run_id: str | None = field(init=False)
     _writer: Writer = field(init=False)
@@ -148,10 +153,15 @@ class FolderTarget:
     """An output that is a folder: each part is one of its files, which is finished when the part ends."""
 
     paths: OutputPaths
+    """Where the folder lies."""
     schema: pa.Schema
+    """The schema of each file."""
     format: Format
+    """The format of the files."""
     options: WriteOptions
+    """What the user set for the output."""
     journal: Journal
+    """The finished parts."""
     start: int = field(init=False)
     run_id: str | None = field(default=None, init=False)
     _data: Path = field(init=False)

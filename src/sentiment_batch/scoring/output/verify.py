@@ -15,7 +15,7 @@ from sentiment_batch.locations import without_password
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.scoring.output import fingerprint
-from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files
+from sentiment_batch.scoring.output.manifest import locate_files, read_size_and_sha256
 from sentiment_batch.scoring.output.targets import SUCCESS
 from sentiment_batch.scoring.output.written_output import find_output, open_written_file
 
@@ -101,7 +101,7 @@ def check_files(paths: OutputPaths, manifest: dict[str, Any]) -> None:
 def _check_file(location: str, entry: dict[str, Any]) -> None:
     """Compare the size and the digest of a file with its entry in the manifest."""
     try:
-        size, sha256 = hash_file_at(location)
+        size, sha256 = read_size_and_sha256(location)
     except (InputError, OSError) as error:
         raise OutputError(f"{location} belongs to the output and cannot be read: {error}") from error
     if size != entry["bytes"]:
@@ -159,7 +159,7 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
     input_format = settings["input_format"]
     try:
         with closing(formats.open_reader(source, format=input_format, options=read)) as reader:
-            now = fingerprint.describe_input(reader, source, input_format)
+            now = fingerprint.read_input_state(reader, source, input_format)
             if manifest["input_state"] not in (now, drop_machine_bound(now)):  # older versions stored less
                 return f"{source} was changed since, so the number of its rows was not compared"
             found = _count_rows(reader)

@@ -35,7 +35,7 @@ MAX_KEYS_PER_QUERY = 500
 _FIND = f"SELECT digest, scores FROM texts WHERE digest IN ({','.join('?' * MAX_KEYS_PER_QUERY)})"
 
 
-def digest_texts(texts: pa.LargeStringArray) -> list[bytes]:
+def hash_texts(texts: pa.LargeStringArray) -> list[bytes]:
     """The digest of each text (n,), none of which is null."""
     values = texts.cast(pa.large_binary()).to_pylist()
     return [hashlib.blake2b(value, digest_size=DIGEST_BYTES).digest() for value in values]
@@ -71,7 +71,7 @@ class ScoredTextIndex:
         """Add texts. Of equal texts, the one that was added first counts.
 
         Args:
-            digests: (n,) as `digest_texts` gives them.
+            digests: (n,) as `hash_texts` gives them.
             probabilities: (n, labels) without NaN.
         """
         records = np.empty(len(digests), self._record)
@@ -97,7 +97,7 @@ class ScoredTextIndex:
         """The probabilities of texts.
 
         Args:
-            digests: (n,) as `digest_texts` gives them.
+            digests: (n,) as `hash_texts` gives them.
 
         Returns:
             (n, labels), NaN for a text that was not added.

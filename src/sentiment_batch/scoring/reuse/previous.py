@@ -19,10 +19,10 @@ from sentiment_batch.locations import without_password
 from sentiment_batch.progress import show_progress
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.scoring.output import fingerprint
-from sentiment_batch.scoring.output.manifest import hash_file_at, locate_files
+from sentiment_batch.scoring.output.manifest import locate_files, read_size_and_sha256
 from sentiment_batch.scoring.output.verify import check_files
 from sentiment_batch.scoring.output.written_output import find_output, open_written_file
-from sentiment_batch.scoring.reuse.index import digest_texts
+from sentiment_batch.scoring.reuse.index import hash_texts
 from sentiment_batch.scoring.reuse.taken_columns import restore_probabilities
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def find_previous(location: str, scorer: Scorer) -> PreviousOutput:
     return PreviousOutput(
         paths=paths,
         manifest=manifest,
-        digest=hash_file_at(str(paths.manifest))[1],
+        digest=read_size_and_sha256(str(paths.manifest))[1],
         differences=tuple(differences),
         tolerance=max(tolerance, manifest.get("reuse_tolerance") or 0.0) if differences else None,
     )
@@ -202,7 +202,7 @@ def add_rows(index: ScoredTextIndex, added: AddedColumns, batch: pa.RecordBatch,
     probabilities = restore_probabilities(added, batch.columns[first:])
     values = extract_texts(batch, texts, on_bad_row=lambda problem: None)
     has_score = ~np.isnan(probabilities[:, 0]) & values.is_valid().to_numpy(zero_copy_only=False)
-    index.add(digest_texts(values.filter(pa.array(has_score))), probabilities[has_score])
+    index.add(hash_texts(values.filter(pa.array(has_score))), probabilities[has_score])
     probabilities[~has_score] = np.nan
     return probabilities
 

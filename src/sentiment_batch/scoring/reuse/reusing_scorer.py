@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentiment_batch.scoring.backends.row_blocks import Counts, RowBlock, ScoredBlock
-from sentiment_batch.scoring.reuse.index import ScoredTextIndex, digest_texts
+from sentiment_batch.scoring.reuse.index import ScoredTextIndex, hash_texts
 from sentiment_batch.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _divide(block: RowBlock, index: ScoredTextIndex) -> _DividedBlock:
         return _DividedBlock(block=block, rest=block)
     texts = pa.chunked_array(block.texts, pa.large_string()).combine_chunks()
     encoded = texts.dictionary_encode()
-    found = index.find(digest_texts(encoded.dictionary))
+    found = index.find(hash_texts(encoded.dictionary))
     # One more row of NaN, which the rows without a text pick.
     padded = np.concatenate([found, np.full((1, index.labels), np.nan, np.float32)])
     known = padded[pc.fill_null(encoded.indices, len(found)).to_numpy(zero_copy_only=False)]

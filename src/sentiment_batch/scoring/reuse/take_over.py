@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.scoring.annotate import Annotation
+    from sentiment_batch.scoring.annotate import TableAnnotator
     from sentiment_batch.scoring.scorer import Scorer
 
 logger = logging.getLogger("sentiment_batch")
@@ -40,23 +40,25 @@ MAX_DIFFERENCE = 0.02
 
 
 @contextlib.contextmanager
-def take_over(previous: PreviousOutput | None, annotation: Annotation, scratch: str | None) -> Iterator[Annotation]:
-    """An annotation whose scorer reuses an earlier output; the same annotation if there is none.
+def take_over(
+    previous: PreviousOutput | None, annotator: TableAnnotator, scratch: str | None
+) -> Iterator[TableAnnotator]:
+    """An annotator whose scorer reuses an earlier output; the same annotator if there is none.
 
     Args:
         previous: the earlier output.
-        annotation: the input and the model.
+        annotator: the input and the model.
         scratch: the folder for files that are being written; None takes a temporary folder.
 
     Raises:
         SentimentBatchError: as for `PreviousOutput.fill`.
     """
     if previous is None:
-        yield annotation
+        yield annotator
         return
-    with _open_index(annotation.scorer, scratch) as index:
-        _fill(index, previous, annotation.scorer, quiet=annotation.job.quiet)
-        yield dataclasses.replace(annotation, scorer=ReusingScorer.share(annotation.scorer, index))
+    with _open_index(annotator.scorer, scratch) as index:
+        _fill(index, previous, annotator.scorer, quiet=annotator.job.quiet)
+        yield dataclasses.replace(annotator, scorer=ReusingScorer.share(annotator.scorer, index))
 
 
 def score_with_previous(frame: Any, scorer: Scorer, text_column: str | Sequence[str] | None, previous: Any) -> Any:

@@ -32,7 +32,7 @@ def restore_probabilities(added: AddedColumns, columns: Sequence[pa.Array]) -> F
 
     Args:
         added: the columns that the scorer adds.
-        columns: those columns of the earlier output, in their order, as any format gives them.
+        columns: those columns of the earlier output, each (rows,), in their order, as any format gives them.
 
     Returns:
         (rows, labels), NaN for a row without a label, and for a row whose columns no probabilities give.
@@ -58,7 +58,7 @@ def restore_probabilities(added: AddedColumns, columns: Sequence[pa.Array]) -> F
 
 
 def find_sentiments(added: AddedColumns, column: pa.Array) -> Places:
-    """The place of each row's label in `added.sentiments`, (rows,); -1 for a row without a label.
+    """The index of each row's label in `added.sentiments`, (rows,); -1 for a row without a label.
 
     Raises:
         InputError: there is another label, or something that is no text.
@@ -113,7 +113,7 @@ def _find_best(added: AddedColumns, sentiments: Places, probabilities: Floats) -
 
 
 def _fit_to_band(added: AddedColumns, sentiments: Places, best: Places, probabilities: Floats) -> None:
-    """Put probabilities that were rounded over the border of the neutral band back on their side of it."""
+    """Put probabilities (rows, labels) that were rounded over the border of the neutral band back on their side."""
     if added.neutral_band is None:
         return
     band, rows = np.float32(added.neutral_band), np.arange(len(best))
@@ -123,7 +123,7 @@ def _fit_to_band(added: AddedColumns, sentiments: Places, best: Places, probabil
 
 
 def _lift(best: Places, probabilities: Floats) -> None:
-    """Make the label the only likeliest one where rounding made others as likely."""
+    """Make the label `best` (rows,) the only likeliest one of `probabilities` (rows, labels), despite rounding."""
     rows = np.arange(len(best))
     highest = probabilities[rows, best]
     is_tied = (np.nan_to_num(probabilities, nan=0.0) >= highest[:, None]).sum(axis=1) > 1

@@ -27,7 +27,9 @@ class HistoryEntry:
     validation_loss: float
     """Mean cross-entropy of the validation rows in nats, before calibration."""
     accuracy: float
+    """Share of the validation rows whose label is predicted."""
     macro_f1: float
+    """Mean of F1 over the classes that have validation rows."""
     learning_rate: float
     """Learning rate of the last step."""
     seconds: float
@@ -50,7 +52,7 @@ class HistoryEntry:
 
 
 def is_best(loss: float, history: Sequence[HistoryEntry]) -> bool:
-    """Whether `loss` is finite and lower than the selection loss of every entry in `history`."""
+    """True if `loss` is finite and lower than the selection loss of every entry in `history`."""
     return math.isfinite(loss) and not any(entry.selection_loss <= loss for entry in history)
 
 
@@ -60,7 +62,7 @@ def find_best(history: Sequence[HistoryEntry]) -> HistoryEntry | None:
 
 
 def should_stop(history: Sequence[HistoryEntry], patience: int | None) -> bool:
-    """Whether the last `patience` validations were all worse than an earlier one; never if `patience` is None."""
+    """True if the last `patience` validations were all worse than an earlier one; never if `patience` is None."""
     since_best = next((n for n, entry in enumerate(reversed(history)) if entry.best), len(history))
     return patience is not None and since_best >= patience
 

@@ -11,10 +11,10 @@ from typing import Any
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.files import atomic
 from sentiment_batch.files.cache import write_text
-from sentiment_batch.files.checksums import file_sha256, read_regular
+from sentiment_batch.files.checksums import hash_file, read_regular
 from sentiment_batch.model.card import build_model_card
 from sentiment_batch.model.file_digests import add_digests
-from sentiment_batch.settings import META
+from sentiment_batch.settings import META_FILE
 from sentiment_batch.training.checkpoint.history import format_training_log
 
 WriteWeights = Callable[[Path], None]
@@ -41,7 +41,7 @@ def write_model(
         make_pages: gives further text files by name; it sees the folder with all the others.
 
     Returns:
-        The digest of the model, see `hash_model`.
+        The digest of the model, see `hash_stock_files`.
     """
     described = {
         "README.md": build_model_card(meta, name),
@@ -49,8 +49,8 @@ def write_model(
     }
     with translate_write_errors(str(folder.parent)):
         write_weights(folder)
-        digest = hash_model(folder)
-        described[META] = json.dumps(add_digests(meta, folder), indent=2, ensure_ascii=False) + "\n"
+        digest = hash_stock_files(folder)
+        described[META_FILE] = json.dumps(add_digests(meta, folder), indent=2, ensure_ascii=False) + "\n"
         for file, text in described.items():
             write_text(folder / file, text)
     pages = make_pages(folder)
@@ -93,21 +93,21 @@ def sync_files(folder: Path) -> None:
     atomic.sync_folder(folder)
 
 
-def hash_model(folder: Path) -> str | None:
+def hash_stock_files(folder: Path) -> str | None:
     """The SHA-256 of the stock files of a model, without its description; None if there is no folder."""
     if not folder.is_dir():
         return None
     total = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix in {".json", ".safetensors"} and path.name != META:
-            total.update(f"{path.name}\0{file_sha256(path)}\0".encode())
+        if path.suffix in {".json", ".safetensors"} and path.name != META_FILE:
+            total.update(f"{path.name}\0{hash_file(path)}\0".encode())
     return total.hexdigest()
 
 
 def read_run_digest(folder: Path) -> str | None:
     """The digest of the run that made the model in `folder` (see `hash_fingerprint`); None if it names no run."""
     try:
-        run = json.loads(read_regular(folder / META))["run"]
+        run = json.loads(read_regular(folder / META_FILE))["run"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return run if isinstance(run, str) else None

@@ -8,20 +8,22 @@ import re
 from pathlib import Path
 
 from sentiment_batch.errors import OutputError, listed
+from sentiment_batch.files.filesystems import local_path
 from sentiment_batch.files.lock import LOCK_FILES
-from sentiment_batch.settings import META
+from sentiment_batch.locations import without_password
+from sentiment_batch.settings import META_FILE, WORK_FOLDER_ENDING
 from sentiment_batch.training.checkpoint import state_file
 
 WORK_FOLDERS = {"best", "new", "old", "replaced", "teacher"}
 """Names of the folders in a work folder."""
-POOL_NAME = "unlabelled.parquet"
+UNLABELLED_NAME = "unlabelled.parquet"
 """The file of a work folder with the unlabelled texts of the run."""
-POOL_FILES = re.compile(rf"{re.escape(POOL_NAME)}|\.{re.escape(POOL_NAME)}\.[0-9a-f]+\.part")
+UNLABELLED_FILES = re.compile(rf"{re.escape(UNLABELLED_NAME)}|\.{re.escape(UNLABELLED_NAME)}\.[0-9a-f]+\.part")
 """Names of that file, and of what a killed process leaves of it."""
 MODEL_FILES = re.compile(
     r"config\.json|generation_config\.json|.*\.safetensors|model\.safetensors\.index\.json|tokenizer\.json"
     r"|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.(txt|json)|merges\.txt"
-    rf"|README\.md|{re.escape(META)}|training_log\.csv|report\.html|\.DS_Store|Thumbs\.db"
+    rf"|README\.md|{re.escape(META_FILE)}|training_log\.csv|report\.html|\.DS_Store|Thumbs\.db"
 )
 """Names of the files in our model folders and in stock ones, and of those that file managers leave."""
 
@@ -30,15 +32,23 @@ def resolve_output(name: object) -> Path:
     """The path of the model folder to make; of a link, the folder that it points to.
 
     Raises:
-        OutputError: no folder can have this name.
+        OutputError: no folder can have this name, or it is a URL or `-`.
     """
+    if isinstance(name, str):
+        local = None if name == "-" else local_path(name)
+        if local is None:
+            raise OutputError(
+                f"{without_password(name)} is no folder on this machine, and a model is trained into one. Name a "
+                "folder with `output`, and copy it when it is finished."
+            )
+        name = local
     try:
         output = Path(name).expanduser()  # type: ignore[arg-type]
         if output.is_symlink():
             output = Path(os.path.realpath(output))
         str(output).encode("utf-8")  # libraries in other languages take paths as UTF-8
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            os.lstat(output.with_name(output.name + ".training"))
+            os.lstat(output.with_name(output.name + WORK_FOLDER_ENDING))
     except (TypeError, ValueError, RuntimeError, OSError) as error:  # no text, no name, no such home, too long
         raise OutputError(f"{name!r} cannot be the name of a model folder. Name a new folder with `output`.") from error
     return output
@@ -81,6 +91,6 @@ def check_work_folder(work: Path) -> None:
         return
     if work.is_dir():
         names = {path.name for path in work.iterdir()} - WORK_FOLDERS - LOCK_FILES
-        if all(state_file.STATE_FILES.fullmatch(name) or POOL_FILES.fullmatch(name) for name in names):
+        if all(state_file.STATE_FILES.fullmatch(name) or UNLABELLED_FILES.fullmatch(name) for name in names):
             return
     raise OutputError(f"{work} is needed as work folder, but holds other things. Move it, or change `output`.")

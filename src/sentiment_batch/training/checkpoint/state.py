@@ -18,7 +18,7 @@ import torch
 from sentiment_batch.training.checkpoint.history import HistoryEntry, from_rows, to_rows
 
 if TYPE_CHECKING:
-    from sentiment_batch.model.classifier import SentimentClassifier
+    from sentiment_batch.model.classifier import EncoderClassifier
     from sentiment_batch.training.optimizer import MicroBatches
     from sentiment_batch.training.weight_average import WeightAverage
 
@@ -43,10 +43,11 @@ class Snapshot(NamedTuple):
 class TrainState:
     """Everything that changes while a run trains, except for the random generators of the process."""
 
-    classifier: SentimentClassifier
+    classifier: EncoderClassifier
     optimizer: torch.optim.AdamW
     schedule: torch.optim.lr_scheduler.LambdaLR
     micro_batches: MicroBatches
+    """Computes the gradients of a batch. Its largest number of tokens is a part of the state."""
     average: WeightAverage | None
     """Moving average of the weights, if the run has one. The average is what is validated and saved."""
     device: str
@@ -55,13 +56,15 @@ class TrainState:
     started: float = field(default_factory=time.perf_counter)
     """The time at which the run would have begun without interruptions, by `time.perf_counter`."""
     epoch: int = 0
-    within: int = 0
-    """Batches of this epoch that are done."""
+    """Epochs that are done, which is also the number of the present one, from 0."""
+    batches_done: int = 0
+    """Batches of the present epoch that are done."""
     step: int = 0
     """Optimizer steps that are done."""
     losses: list[torch.Tensor] = field(default_factory=list)
     """Losses of the steps since the last validation, each a scalar on the device."""
     history: list[HistoryEntry] = field(default_factory=list)
+    """The validations so far, in order."""
 
     @property
     def seconds(self) -> float:
@@ -90,7 +93,7 @@ class TrainState:
         tensors |= random_tensors
         values = {
             "epoch": self.epoch,
-            "within": self.within,
+            "within": self.batches_done,
             "step": self.step,
             "steps": self.steps,
             "seconds": self.seconds,
@@ -113,7 +116,7 @@ class TrainState:
             self.average.restore(_without_prefix("average.", tensors))
         self.losses = list(tensors["losses"].to(self.device).unbind())
         self.history = from_rows(values["history"])
-        self.epoch, self.within, self.step = values["epoch"], values["within"], values["step"]
+        self.epoch, self.batches_done, self.step = values["epoch"], values["within"], values["step"]
         self.started = time.perf_counter() - values["seconds"]
 
     def _optimizer_state(self, tensors: Tensors, rates: list[float]) -> dict[str, Any]:
@@ -141,7 +144,7 @@ class StateSaver:
         self._save_seconds = 0.0
 
     def is_due(self) -> bool:
-        """Whether to save between two validations. Only the clock decides, and it has no influence on the weights."""
+        """True if a state is due between two validations. Only the clock decides. It does not affect the weights."""
         since = time.perf_counter() - self._last_save
         return since >= MIN_SECONDS_BETWEEN_SAVES and self._save_seconds <= MAX_SAVING_SHARE * since
 

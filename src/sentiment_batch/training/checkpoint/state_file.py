@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.errors import OutputError, first_line
 from sentiment_batch.files import atomic
-from sentiment_batch.files.checksums import checked_json, file_sha256, parse_checked_json, read_regular
+from sentiment_batch.files.checksums import checked_json, hash_file, parse_checked_json, read_regular
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ def write_state(folder: Path, values: dict[str, Any], tensors: dict[str, torch.T
     Args:
         folder: the work folder.
         values: what JSON can hold, with `step` among it.
-        tensors: tensors on the CPU.
+        tensors: tensors on the CPU, by name.
 
     Raises:
         OSError: the state could not be written; the previous state is still there.
@@ -47,7 +47,7 @@ def write_state(folder: Path, values: dict[str, Any], tensors: dict[str, torch.T
         save_file(tensors, path)
         atomic.sync_file(path)
         atomic.sync_folder(folder)
-        content = values | {"format": STATE_FORMAT, "file": path.name, "tensors": file_sha256(path)}
+        content = values | {"format": STATE_FORMAT, "file": path.name, "tensors": hash_file(path)}
         atomic.write_whole(folder / STATE_NAME, checked_json(content))
     finally:
         # After a failure, too: a half-written file would keep the disk full.
@@ -76,12 +76,12 @@ def read_state(folder: Path) -> dict[str, Any] | None:
             "version, or start over with `restart=True`."
         )
     if state is None or state.get("format") != STATE_FORMAT or not isinstance(state.get("step"), int):
-        raise damage_error(path, "it does not hold what was written")
+        raise make_state_error(path, "it does not hold what was written")
     return state
 
 
 def read_state_tensors(folder: Path, values: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors that belong to the values that `read_state` gave.
+    """The tensors that belong to the values that `read_state` gave, on the CPU by name.
 
     Raises:
         OutputError: they are damaged or missing.
@@ -90,11 +90,11 @@ def read_state_tensors(folder: Path, values: dict[str, Any]) -> dict[str, torch.
 
     path = _tensor_file(folder, values)
     try:
-        digest = file_sha256(path)
+        digest = hash_file(path)
     except OSError as error:
-        raise damage_error(path, error.strerror or first_line(error)) from error
+        raise make_state_error(path, error.strerror or first_line(error)) from error
     if digest != values["tensors"]:
-        raise damage_error(path, "its SHA-256 is not the one it was written with")
+        raise make_state_error(path, "its SHA-256 is not the one it was written with")
     # Copied, because loaded tensors lie in the mapped file, which is removed when the next state is written.
     return {name: one.clone() for name, one in load_file(path).items()}
 
@@ -111,12 +111,16 @@ def remove_waste(folder: Path) -> None:
 
 
 def remove_state(folder: Path) -> None:
-    """Remove the state in `folder` and whatever is left of others."""
+    """Remove the state in `folder` and whatever is left of others.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
     atomic.remove(folder / STATE_NAME)  # first, because without it the other files are waste
     _remove_files(folder)
 
 
-def damage_error(path: Path, why: str) -> OutputError:
+def make_state_error(path: Path, why: str) -> OutputError:
     """The error for a file without which the run cannot be resumed."""
     return OutputError(
         f"{path} is damaged ({why.rstrip('.')}), so the run cannot be resumed. Delete it and start over with "

@@ -12,20 +12,21 @@ from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError, UsageError
 from sentiment_batch.files import atomic
 from sentiment_batch.files.lock import LOCK_FILES, FolderLock
+from sentiment_batch.settings import WORK_FOLDER_ENDING
 from sentiment_batch.training.checkpoint import state_file
 from sentiment_batch.training.checkpoint.fingerprint import Fingerprint, check_unchanged, hash_fingerprint
 from sentiment_batch.training.checkpoint.model_folders import (
     WriteWeights,
     delete_folders,
-    hash_model,
+    hash_stock_files,
     read_run_digest,
     replace_folder,
     sync_files,
     write_model,
 )
 from sentiment_batch.training.checkpoint.output_checks import (
-    POOL_FILES,
-    POOL_NAME,
+    UNLABELLED_FILES,
+    UNLABELLED_NAME,
     check_replaceable,
     check_work_folder,
     resolve_output,
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     import torch
 
 
-class Checkpoint:
+class WorkFolder:
     """The work folder `OUTPUT.training` of one run, with a lock on it.
 
     `best/` in it is a complete model folder that can score. A new best model replaces it by renames, and the previous
     one stays as `old/` until a state is saved that names the new one. So the state decides which of the two a resumed
-    run has. No state names the finished model that replaces `best/` at the end, so a resumed run finishes the previous
-    one again. `replaced/` is the earlier model at the output, between the two renames that publish. `teacher/` is a
+    run has. The state is not updated when the finished model replaces `best/`, so a resumed run repeats this last step
+    from `old/`. `replaced/` is the earlier model at the output, between the two renames that publish. `teacher/` is a
     copy of a best model that a later training of the run may turn out not to be better than.
 
     Args:
@@ -63,23 +64,23 @@ class Checkpoint:
         if resume and restart:
             raise UsageError("`resume=True` continues a run and `restart=True` deletes it. Use one of them.")
         self.output = resolve_output(output)
-        self.work = self.output.with_name(self.output.name + ".training")
-        self.best, self.old, self.teacher = self.work / "best", self.work / "old", self.work / "teacher"
-        self.pool = self.work / POOL_NAME
+        self.path = self.output.with_name(self.output.name + WORK_FOLDER_ENDING)
+        self.best, self.old, self.teacher = self.path / "best", self.path / "old", self.path / "teacher"
+        self.unlabelled_path = self.path / UNLABELLED_NAME
         """Where the unlabelled texts of the run are kept."""
-        self._new, self._replaced = self.work / "new", self.work / "replaced"
+        self._new, self._replaced = self.path / "new", self.path / "replaced"
         self.finished = False
         """True if `begin` found that the run was published before."""
         self.resume = resume
-        """Whether to continue the run that the work folder holds."""
+        """True to continue the run that the work folder holds."""
         self._overwrite, self._restart = overwrite, restart
         self._lock: FolderLock | None = None
         self._best_digest: str | None = None
         self._teacher_digest: str | None = None
         self._begun = False
-        check_work_folder(self.work)
+        check_work_folder(self.path)
         self._check_output()
-        if self.work.exists():
+        if self.path.exists():
             self._take_lock()
 
     def begin(self, fingerprint: Fingerprint) -> dict[str, Any] | None:
@@ -92,10 +93,10 @@ class Checkpoint:
             OutputError: see the class; or the state is damaged, or belongs to another run.
         """
         self._take_lock()
-        with translate_write_errors(str(self.work)):
-            state = state_file.read_state(self.work) if self.resume else None
+        with translate_write_errors(str(self.path)):
+            state = state_file.read_state(self.path) if self.resume else None
             if state:
-                check_unchanged(self.work, state["fingerprint"], fingerprint)
+                check_unchanged(self.path, state["fingerprint"], fingerprint)
             self.finished = self.resume and self._is_published(state, hash_fingerprint(fingerprint))
             if not self.finished:
                 self._refuse_finished_by_another(state)
@@ -120,41 +121,60 @@ class Checkpoint:
             meta: the content of sentiment_batch.json.
             history: the rows of training_log.csv.
             make_pages: gives further text files by name; it sees the folder with all the others.
+
+        Raises:
+            OutputError: the model cannot be written.
         """
-        with translate_write_errors(str(self.work)):
+        with translate_write_errors(str(self.path)):
             atomic.remove(self._new)
             self._new.mkdir()
         name = self.output.name
         digest = write_model(self._new, write_weights, meta, history, name=name, make_pages=make_pages)
-        with translate_write_errors(str(self.work)):
+        with translate_write_errors(str(self.path)):
             replace_folder(self._new, self.best, aside=self.old)
-            atomic.sync_folder(self.work)
+            atomic.sync_folder(self.path)
         self._best_digest = digest
 
     def copy_best_to_teacher(self) -> None:
-        """Keep a copy of the present best model as `teacher/`. The next state that is saved names it."""
-        with translate_write_errors(str(self.work)):
+        """Keep a copy of the present best model as `teacher/`. The next state that is saved names it.
+
+        Raises:
+            OutputError: the copy cannot be written.
+        """
+        with translate_write_errors(str(self.path)):
             for folder in (self._new, self.teacher):  # no state names what may be in them
                 atomic.remove(folder)
             shutil.copytree(self.best, self._new)
             sync_files(self._new)
             self._new.rename(self.teacher)
-            atomic.sync_folder(self.work)
-        self._teacher_digest = hash_model(self.teacher)
+            atomic.sync_folder(self.path)
+        self._teacher_digest = hash_stock_files(self.teacher)
 
     def save_state(self, values: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
-        """Make this the state to resume from; it names the present best model."""
-        with translate_write_errors(str(self.work)):
+        """Make this the state to resume from; it names the present best model.
+
+        Args:
+            values: what JSON can hold, with `step` among it.
+            tensors: tensors on the CPU, by name.
+
+        Raises:
+            OutputError: the state cannot be written; the previous one is still there.
+        """
+        with translate_write_errors(str(self.path)):
             models = {"best": self._best_digest}
             if self._teacher_digest is not None:
                 models["teacher"] = self._teacher_digest
-            state_file.write_state(self.work, values | models, tensors)
+            state_file.write_state(self.path, values | models, tensors)
             delete_folders(self.old, under=self._new)
 
     def read_tensors(self, values: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """The tensors of the state that `begin` gave."""
-        with translate_write_errors(str(self.work)):
-            return state_file.read_state_tensors(self.work, values)
+        """The tensors of the state whose values `begin` gave, on the CPU by name.
+
+        Raises:
+            OutputError: they are damaged or missing.
+        """
+        with translate_write_errors(str(self.path)):
+            return state_file.read_state_tensors(self.path, values)
 
     def publish(self) -> Path:
         """Move `best/` to the output in one rename, and remove the work folder.
@@ -167,7 +187,7 @@ class Checkpoint:
             with translate_write_errors(str(self.output)):
                 replace_folder(self.best, self.output, aside=self._replaced)
                 atomic.sync_folder(self.output.parent)
-                atomic.sync_folder(self.work)
+                atomic.sync_folder(self.path)
         self.remove()
         return self.output
 
@@ -187,9 +207,9 @@ class Checkpoint:
         if self.best.exists():
             lines.append(f"the best model so far is in {self.best}. It can score texts already")
         with contextlib.suppress(OutputError):
-            if state := state_file.read_state(self.work):
+            if state := state_file.read_state(self.path):
                 lines.append(
-                    f"the run is saved in {self.work}. Repeat it with `resume=True` to continue from "
+                    f"the run is saved in {self.path}. Repeat it with `resume=True` to continue from "
                     f"{describe_progress(state)}"
                 )
         return lines or ["nothing of this run was saved yet, so that it must begin again"]
@@ -202,12 +222,12 @@ class Checkpoint:
         try:
             with contextlib.suppress(OSError):
                 delete_folders(self.old, self._replaced, under=self._new)
-                state_file.remove_state(self.work)
+                state_file.remove_state(self.path)
                 delete_folders(self.best, under=self._new)
-                self._remove_teaching()
+                self._remove_teacher_files()
                 for name in sorted(LOCK_FILES, reverse=True):  # the lock itself last
-                    atomic.remove(self.work / name)
-                self.work.rmdir()  # fails if the next run has put its lock there already, as it should
+                    atomic.remove(self.path / name)
+                self.path.rmdir()  # fails if the next run has put its lock there already, as it should
         finally:
             self._release_lock()
 
@@ -215,8 +235,8 @@ class Checkpoint:
         """Lock the work folder and look at what it holds, unless that was done before."""
         if self._lock:
             return
-        with translate_write_errors(str(self.work)):
-            self._lock = FolderLock(self.work, str(self.output))
+        with translate_write_errors(str(self.path)):
+            self._lock = FolderLock(self.path, str(self.output))
         try:
             with translate_write_errors(str(self.output)):
                 if self._replaced.exists() and not self.output.exists():
@@ -239,9 +259,9 @@ class Checkpoint:
             check_replaceable(self.output, self._overwrite)
 
     def _holds_a_run(self) -> bool:
-        """Whether the folder holds a run to resume, or a model."""
+        """True if the folder holds a run to resume, or a model."""
         try:
-            state = state_file.read_state(self.work)
+            state = state_file.read_state(self.path)
         except OutputError:  # damaged: the user decides about it
             return True
         if state is None:
@@ -253,17 +273,17 @@ class Checkpoint:
             return
         condition = "cannot be read"
         with contextlib.suppress(OutputError):
-            state = state_file.read_state(self.work)
+            state = state_file.read_state(self.path)
             condition = "was interrupted before its first state was saved"
             if state:
                 condition = f"was interrupted at {describe_progress(state)}"
         raise OutputError(
-            f"{self.work} holds a run that {condition}. Continue it with `resume=True`, or delete it and start over "
+            f"{self.path} holds a run that {condition}. Continue it with `resume=True`, or delete it and start over "
             "with `restart=True`."
         )
 
     def _is_published(self, state: Mapping[str, Any] | None, run: str) -> bool:
-        """Whether the output is the model of this very run, which was killed while it cleared up, or later."""
+        """True if the output is the model of this very run, which was killed while it cleared up, or later."""
         no_more_to_do = state is None or state["best"] is not None
         being_replaced = self.old.exists() and self._new.exists()
         return no_more_to_do and not self.best.exists() and not being_replaced and read_run_digest(self.output) == run
@@ -281,24 +301,24 @@ class Checkpoint:
         if state is None or state["best"] is None:
             return
         self._best_digest = state["best"]
-        if hash_model(self.best) != self._best_digest:  # killed after a later best model, before its state
-            if hash_model(self.old) != self._best_digest:
-                raise state_file.damage_error(self.best, "it is not the best model of the run's state")
+        if hash_stock_files(self.best) != self._best_digest:  # killed after a later best model, before its state
+            if hash_stock_files(self.old) != self._best_digest:
+                raise state_file.make_state_error(self.best, "it is not the best model of the run's state")
             delete_folders(self.best, under=self._new)
             self.old.rename(self.best)
 
     def _check_teacher(self, state: Mapping[str, Any] | None) -> None:
         """Make sure that `teacher/` is the model that the state names, if it names one."""
         self._teacher_digest = state.get("teacher") if state is not None else None
-        if self._teacher_digest is not None and hash_model(self.teacher) != self._teacher_digest:
-            raise state_file.damage_error(self.teacher, "it is not the teacher of the run's state")
+        if self._teacher_digest is not None and hash_stock_files(self.teacher) != self._teacher_digest:
+            raise state_file.make_state_error(self.teacher, "it is not the teacher of the run's state")
 
-    def _remove_teaching(self) -> None:
+    def _remove_teacher_files(self) -> None:
         """Delete the copy of a teacher and the unlabelled texts."""
         if self.teacher.exists():
             delete_folders(self.teacher, under=self._new)
-        for path in self.work.iterdir():
-            if POOL_FILES.fullmatch(path.name):
+        for path in self.path.iterdir():
+            if UNLABELLED_FILES.fullmatch(path.name):
                 atomic.remove(path)
 
     def _clear(self, *, keep_best: bool, keep_state: bool) -> None:
@@ -306,7 +326,7 @@ class Checkpoint:
         if keep_best and self.old.exists() and not self.best.exists():
             self.old.rename(self.best)
         delete_folders(self.old, self._replaced, under=self._new)
-        (state_file.remove_waste if keep_state else state_file.remove_state)(self.work)
+        (state_file.remove_waste if keep_state else state_file.remove_state)(self.path)
         if not keep_best:
             delete_folders(self.best, under=self._new)
-            self._remove_teaching()
+            self._remove_teacher_files()

@@ -62,18 +62,18 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
         splits: the rows of the run.
         counts: what is counted already, with `rows` (all that were read), `blank`, `label_missing`,
             `label_unknown_rows` and `conflicting` among it.
-        weighted: whether the run uses class weights.
+        weighted: true if the run uses class weights.
 
     Returns:
         `counts` and all that the check adds to it, as plain values.
     """
-    pool = splits.pool
-    num_texts = len(np.unique(pool.equal))
+    all_rows = splits.all_rows
+    num_texts = len(np.unique(all_rows.equal))
     summary = {
         **counts,
         "test_rows": len(splits.test) if splits.test is not None else 0,
-        "repeated": len(pool) - num_texts,
-        "nearly_repeated": num_texts - len(np.unique(pool.near)),
+        "repeated": len(all_rows) - num_texts,
+        "nearly_repeated": num_texts - len(np.unique(all_rows.near)),
         "overlap_with_validation": (
             count_equal_texts(splits.training, splits.validation) if splits.validation_file else 0
         ),
@@ -89,7 +89,7 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
         *check_class_sizes(splits.labels, splits.count_classes(splits.training), weighted=weighted),
         *check_validation(splits),
         *check_text_quality(splits),
-        *check_repeats(len(pool), summary),
+        *check_repeats(len(all_rows), summary),
         *check_overlaps(summary["overlaps"]),
         *check_class_mixes(splits),
         *check_groups(splits, candidates),
@@ -100,7 +100,7 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
 
 
 def _count_groups(splits: ReviewSplits) -> dict[str, Any]:
-    groups = splits.pool.groups or []
+    groups = splits.all_rows.groups or []
     return {
         "column": splits.group_column,
         "groups": len({group for group in groups if group is not None}),

@@ -62,7 +62,7 @@ def check_groups(splits: ReviewSplits, candidates: Mapping[str, Sequence[GroupCa
         splits: the rows of the run.
         candidates: the columns that look like groups by the name of a file, which is "" for held-back rows.
     """
-    groups = [group for group in splits.pool.groups or () if group is not None]
+    groups = [group for group in splits.all_rows.groups or () if group is not None]
     if splits.group_column and len(set(groups)) == len(groups):
         yield Finding(
             text=f"No two rows have the same {splits.group_column!r}, so `group_column` changes nothing. Name a column "

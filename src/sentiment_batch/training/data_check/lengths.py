@@ -37,7 +37,7 @@ def add_lengths(summary: dict[str, Any], tokens: Tokens, policy: TextPolicy, pos
 def measure_lengths(tokens: Tokens, policy: TextPolicy) -> dict[str, Any]:
     """The lengths of one or more texts in tokens with the special ones, and what the policy cuts off."""
     used = np.bincount(tokens.owners, tokens.lengths, minlength=len(tokens.cut)).astype(np.int64)
-    whole = used if tokens.whole is None else np.maximum(tokens.whole, used)
+    whole = np.maximum(tokens.uncut_lengths, used)
     cut = int(tokens.cut.sum())
     median, p95 = np.percentile(whole, [50, 95], method="inverted_cdf")
     return {

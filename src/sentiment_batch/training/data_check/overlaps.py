@@ -80,17 +80,17 @@ def _describe_details(overlap: Mapping[str, Any]) -> str:
 
 def _pair_training_tables(splits: ReviewSplits) -> list[tuple[str, ReviewSet, str, ReviewSet]]:
     """Each table to train on with an earlier one that has texts in common with it; the largest overlaps first."""
-    pool, count = splits.pool, len(splits.tables)
+    all_rows, count = splits.all_rows, len(splits.tables)
     if count < 2:
         return []
-    first = np.full(int(pool.near.max()) + 1, count)
-    np.minimum.at(first, pool.near, pool.files)
-    earlier = first[pool.near]
-    repeats = earlier < pool.files
-    pairs, rows = np.unique(earlier[repeats] * count + pool.files[repeats], return_counts=True)
+    first = np.full(int(all_rows.near.max()) + 1, count)
+    np.minimum.at(first, all_rows.near, all_rows.files)
+    earlier = first[all_rows.near]
+    repeats = earlier < all_rows.files
+    pairs, rows = np.unique(earlier[repeats] * count + all_rows.files[repeats], return_counts=True)
     largest = pairs[np.argsort(-rows, kind="stable")][:MAX_OVERLAPS].tolist()
     numbers = [divmod(pair, count) for pair in largest]
-    tables = {table: pool.take(np.flatnonzero(pool.files == table)) for pair in numbers for table in pair}
+    tables = {table: all_rows.take(np.flatnonzero(all_rows.files == table)) for pair in numbers for table in pair}
     return [(splits.tables[late], tables[late], splits.tables[early], tables[early]) for early, late in numbers]
 
 

@@ -36,7 +36,7 @@ def check_class_sizes(labels: Sequence[str], counts: IntArray, *, weighted: bool
     Args:
         labels: the K classes.
         counts: (K,) their rows.
-        weighted: whether the run uses class weights.
+        weighted: true if the run uses class weights.
     """
     rare = [f"{label!r} ({n})" for label, n in zip(labels, counts, strict=True) if n < MIN_ROWS_PER_CLASS]
     if rare:
@@ -63,8 +63,8 @@ def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
     missing = [repr(label) for label, n in zip(splits.labels, validated, strict=True) if not n]
     if missing:
         yield Finding(
-            text=f"No validation row is {join_names(missing)}, so nothing measures the model there. Validate on rows "
-            "of every class.",
+            text=f"No validation row has the label {join_names(missing)}, so the model is not measured on it. Validate "
+            "on rows of every class.",
             weight=0.5,
             level="warning",
         )

@@ -116,7 +116,7 @@ def common_beginning(texts: Sequence[str]) -> str:
 
 
 def do_beginnings_reveal_classes(texts: Sequence[str], codes: IntArray) -> bool:
-    """Whether the texts of each class share a beginning that no other class has, as in `__label__1 good film`."""
+    """True if the texts of each class share a beginning that no other class has, as in `__label__1 good film`."""
     by_class: dict[int, set[str]] = {}
     for text, code in zip(texts, codes.tolist(), strict=True):
         by_class.setdefault(code, set()).add(text)

@@ -57,7 +57,7 @@ def count_training_rows(data: PreparedData, share: float) -> int:
     return round(statistics.fmean(round(share * len(rows_N)) for rows_N in data.list_training_rows()))
 
 
-def take_share(setup: Setup, part: int, share: float) -> Setup:
+def with_share(setup: Setup, part: int, share: float) -> Setup:
     """The run on a share of its training rows.
 
     Args:
@@ -67,7 +67,7 @@ def take_share(setup: Setup, part: int, share: float) -> Setup:
     """
     rows_N = choose_rows(setup.data, part, share, setup.config.settings.seed)
     training = setup.tokenize(setup.data.training.take(rows_N))
-    return setup.learn_from(training, _plan_schedule(setup, len(rows_N)))
+    return setup.with_texts(training, _plan_schedule(setup, len(rows_N)))
 
 
 def describe_curve_cost(setup: Setup) -> str:

@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
 
 DEFAULT_CONFIDENCE = 0.8
-"""Default. Of the texts with a lower calibrated probability, more than a fifth would teach the wrong class."""
+"""Default confidence. More than a fifth of the texts with a lower calibrated probability have a wrong label."""
 DEFAULT_WEIGHT = 0.5
-"""Of labels of which one in nine is wrong, each tells half as much as a right one: that is the capacity of a binary
-symmetric channel."""
+"""Default weight. If one label in nine is wrong, a label carries half the information of a correct one (capacity of a
+binary symmetric channel)."""
 MAX_BALANCE = 3.0
 """No text counts more than this many times for the balance between the classes, however few texts its class has."""
-TAUGHT_SHARE = 0.5
-"""The share of the ensemble in what a labelled row teaches; the other half is its label."""
+ENSEMBLE_SHARE = 0.5
+"""The share of the ensemble in the soft label of a labelled row. The other half is the label of the row."""
 MIN_PROBABILITY = 1e-7
 """Smallest probability whose logarithm is taken."""
 
 
-class SureTexts(NamedTuple):
+class PseudoLabels(NamedTuple):
     """The unlabelled texts to learn from, with their soft labels."""
 
-    places: npt.NDArray[np.int64]
-    """(S,) the places of these texts among all unlabelled texts, in rising order."""
+    indices_S: npt.NDArray[np.int64]
+    """(S,) the positions of these texts in the list of all unlabelled texts, in rising order."""
     soft_SK: Floats
     """(S, K) the probability of each class times the weight of the text."""
 
@@ -51,9 +51,9 @@ def find_temperature(logits_NK: Floats, codes_N: Codes, *, wanted: bool) -> floa
     return calibrate(logits_NK, codes_N).temperature if wanted else 1.0
 
 
-def choose_sure(
+def choose_pseudo_labels(
     logits_MK: Floats, shares_K: npt.NDArray[np.float64], *, temperature: float, confidence: float, weight: float
-) -> SureTexts:
+) -> PseudoLabels:
     """Choose the texts that teachers are sure of, and weigh them.
 
     All texts with one likeliest class weigh together in proportion to the share of this class among the labelled rows.
@@ -67,13 +67,13 @@ def choose_sure(
         weight: the mean weight of a text.
     """
     probabilities_MK = softmax(logits_MK / np.float32(temperature))
-    places = np.flatnonzero(probabilities_MK.max(axis=1) >= confidence)
-    chosen_SK = probabilities_MK[places]
+    indices_S = np.flatnonzero(probabilities_MK.max(axis=1) >= confidence)
+    chosen_SK = probabilities_MK[indices_S]
     likeliest_S = chosen_SK.argmax(axis=1)
     counts_K = np.bincount(likeliest_S, minlength=len(shares_K))
-    balance_K = np.minimum(MAX_BALANCE, shares_K * len(places) / np.maximum(counts_K, 1))
+    balance_K = np.minimum(MAX_BALANCE, shares_K * len(indices_S) / np.maximum(counts_K, 1))
     soft_SK: Floats = (chosen_SK * (weight * balance_K[likeliest_S])[:, None]).astype(np.float32)
-    return SureTexts(places, soft_SK)
+    return PseudoLabels(indices_S, soft_SK)
 
 
 def soften_labels(codes_N: Codes, classes: int, taught_NK: Floats | None) -> Floats:
@@ -87,7 +87,7 @@ def soften_labels(codes_N: Codes, classes: int, taught_NK: Floats | None) -> Flo
     labels_NK = np.eye(classes, dtype=np.float32)[codes_N]
     if taught_NK is None:
         return labels_NK
-    mixed: Floats = ((1 - TAUGHT_SHARE) * labels_NK + TAUGHT_SHARE * taught_NK).astype(np.float32)
+    mixed: Floats = ((1 - ENSEMBLE_SHARE) * labels_NK + ENSEMBLE_SHARE * taught_NK).astype(np.float32)
     return mixed
 
 

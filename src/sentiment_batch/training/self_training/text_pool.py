@@ -21,7 +21,7 @@ class TextPool:
 
     Args:
         size: the most texts to keep.
-        left_out: digests of texts that are never taken, see `digest_text`.
+        left_out: digests of texts that are never taken, see `hash_words`.
         seed: the seed of all digests.
     """
 
@@ -44,7 +44,7 @@ class TextPool:
             if text is None or is_blank(text):
                 self.blank += 1
                 continue
-            digest = digest_text(text, self._seed)  # of the whole text, as those to leave out have it
+            digest = hash_words(text, self._seed)  # of the whole text, as those to leave out have it
             if digest in self._left_out:
                 self.labelled += 1
             elif self._limit is None or digest <= self._limit:
@@ -64,7 +64,7 @@ class TextPool:
         self._limit = kept[-1]
 
 
-def digest_text(text: str, seed: int) -> bytes:
+def hash_words(text: str, seed: int) -> bytes:
     """16 bytes that are equal for texts that count as equal."""
     content = normalize_text(text)
     return hash_content(strip_marks(content) or content, seed)

@@ -19,13 +19,13 @@ from sentiment_batch.data.input_description import describe_reading, log_descrip
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.text_columns import choose_text_columns
 from sentiment_batch.errors import InputError, UsageError, listed
-from sentiment_batch.files.checksums import json_sha256
+from sentiment_batch.files.checksums import hash_json
 from sentiment_batch.frames.open_table import OpenTable, open_table
 from sentiment_batch.progress import show_progress
 from sentiment_batch.report.formatting import format_quantity
-from sentiment_batch.scoring.output.fingerprint import describe_input
-from sentiment_batch.training.self_training.pool_file import UnlabelledTexts, read_pool
-from sentiment_batch.training.self_training.text_pool import TextPool, digest_text
+from sentiment_batch.scoring.output.fingerprint import read_input_state
+from sentiment_batch.training.self_training.text_pool import TextPool, hash_words
+from sentiment_batch.training.self_training.unlabelled_file import UnlabelledTexts, restore_unlabelled
 
 if TYPE_CHECKING:
     from sentiment_batch.data.labelled_rows import LabelledRows
@@ -60,13 +60,13 @@ def read_unlabelled(
     if not job.unlabelled:
         return None
     seed = job.settings.seed
-    left_out = {digest_text(text, seed) for text in _list_labelled(data)}
+    left_out = {hash_words(text, seed) for text in _list_labelled(data)}
     limit = job.settings.unlabelled_limit or min(TEXTS_PER_LABELLED_ROW * len(data.training), MAX_TEXTS)
     with contextlib.ExitStack() as stack:
         tables = [stack.enter_context(_open_table(one, job)) for one in job.unlabelled]
         columns = [_find_texts(job, table, trained) for table in tables]
         source = _describe_source(job, tables, columns, left_out, limit)
-        found = None if stored is None or source is None else read_pool(stored, source)
+        found = None if stored is None or source is None else restore_unlabelled(stored, source)
         if found is None:
             pool = TextPool(limit, left_out, seed)
             for table, names in zip(tables, columns, strict=True):
@@ -80,10 +80,10 @@ def read_unlabelled(
                 limit=limit,
                 source=source,
             )
-    logger.info("unlabelled texts: %s", _word_counts(found))
+    logger.info("unlabelled texts: %s", _format_counts(found))
     if not found.texts:
         raise InputError(
-            f"{table.name} holds no text that is not labelled: {_word_counts(found)}. Name another table with "
+            f"{table.name} holds no text that is not labelled: {_format_counts(found)}. Name another table with "
             "`unlabelled`, or leave it out."
         )
     return found
@@ -158,17 +158,17 @@ def _describe_source(
 ) -> str | None:
     """The SHA-256 of everything that decides which texts are kept; None for a frame, whose state is unknown."""
     states = [
-        one.location and describe_input(one.reader, one.location, job.choose_format(given))
+        one.location and read_input_state(one.reader, one.location, job.choose_format(given))
         for given, one in zip(job.unlabelled, tables, strict=True)
     ]
     if None in states:
         return None
     labelled = hashlib.sha256(b"".join(sorted(left_out))).hexdigest()
     decides = {"states": states, "columns": [list(one.names) for one in columns], "labelled": labelled, "limit": limit}
-    return json_sha256(decides | {"seed": job.settings.seed, "read": repr(job.read_options)})
+    return hash_json(decides | {"seed": job.settings.seed, "read": repr(job.read_options)})
 
 
-def _word_counts(found: UnlabelledTexts) -> str:
+def _format_counts(found: UnlabelledTexts) -> str:
     """A sentence that says how many rows were read, and how many of them are used."""
     parts = [f"{format_quantity(found.rows, 'row')} of {found.name}"]
     if found.blank:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.settings import TrainSettings
     from sentiment_batch.training.components import Setup
-    from sentiment_batch.training.self_training.pool_file import UnlabelledTexts
+    from sentiment_batch.training.self_training.unlabelled_file import UnlabelledTexts
 
 TEXTS_AT_ONCE = 1_024
 """Texts that are tokenized and labelled together. This limits the memory for tokens."""
@@ -27,8 +27,8 @@ FORWARD_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Teaching:
-    """The plan of the teaching: the number of teachers, and the texts that they label."""
+class DistillationPlan:
+    """The number of teachers, and the texts that they label for the student."""
 
     unlabelled: UnlabelledTexts | None
     """The unlabelled texts; None if the teachers only label the rows to train on."""
@@ -50,12 +50,12 @@ class Teaching:
         return len(self.unlabelled.texts) if self.unlabelled else 0
 
 
-def plan_teaching(settings: TrainSettings, unlabelled: UnlabelledTexts | None) -> Teaching | None:
-    """Plan the teaching of a run; None if the settings ask for none."""
+def plan_distillation(settings: TrainSettings, unlabelled: UnlabelledTexts | None) -> DistillationPlan | None:
+    """Plan the teachers of a run; None if the settings ask for none."""
     if unlabelled is None and settings.ensemble is None:
         return None
     confidence, weight = settings.unlabelled_confidence, settings.unlabelled_weight
-    return Teaching(
+    return DistillationPlan(
         unlabelled=unlabelled,
         members=settings.ensemble or 1,
         confidence=DEFAULT_CONFIDENCE if confidence is None else confidence,
@@ -63,46 +63,47 @@ def plan_teaching(settings: TrainSettings, unlabelled: UnlabelledTexts | None) -
     )
 
 
-def describe_cost(setup: Setup, teaching: Teaching) -> list[str]:
+def describe_cost(setup: Setup, plan: DistillationPlan) -> list[str]:
     """Sentences that say what will be done, how the gain is measured, and how long the training takes."""
     folds = setup.data.folds.number if setup.data.folds else None
-    teachers, students = teaching.members * (folds or 1), (folds or 0) + 1
+    teachers, students = plan.members * (folds or 1), (folds or 0) + 1
     trainings = teachers + students
     notes = []
-    if teaching.unlabelled:
+    if plan.unlabelled:
         notes.append(
-            f"unlabelled texts count if a calibrated model gives a label at least {teaching.confidence:g}, and then "
-            f"{teaching.weight:g} times as much as a labelled row. See `unlabelled_confidence` and `unlabelled_weight`"
+            "an unlabelled text is learned from if a calibrated model gives one label a probability of at least "
+            f"{plan.confidence:g}. It weighs {plan.weight:g} of a labelled row. See `unlabelled_confidence` and "
+            "`unlabelled_weight`"
         )
     measured = "on the validation rows, by which its best state is chosen, too"
     if folds:
         measured = "on all rows that validate, each by a student whose teachers were not trained on it"
     notes.append(f"the student is published only if it is better than a model without it, measured {measured}")
-    labelled = f", and {teaching.num_texts:,} texts to label {_word_times(teachers)}" if teaching.unlabelled else ""
+    labelled = f", and {plan.num_texts:,} texts to label {_format_times(teachers)}" if plan.unlabelled else ""
     notes.append(
-        f"{trainings} trainings{labelled}. This takes up to {_estimate_times(setup, teaching):.1f} times as long as "
+        f"{trainings} trainings{labelled}. This takes up to {_estimate_times(setup, plan):.1f} times as long as "
         "without, if all texts are sure and as long as the labelled ones"
     )
     return notes
 
 
-def _word_times(times: int) -> str:
+def _format_times(times: int) -> str:
     return "once" if times == 1 else f"{times} times"
 
 
-def _estimate_times(setup: Setup, teaching: Teaching) -> float:
-    """The work of the run as a multiple of the work without teaching, counted in texts that the model computes."""
+def _estimate_times(setup: Setup, plan: DistillationPlan) -> float:
+    """The work of the run as a multiple of the work without teachers, counted in texts that the model computes."""
     folds = setup.data.folds.number if setup.data.folds else 0
-    rows, epochs, texts = len(setup.training), setup.schedule.epochs, teaching.num_texts
+    rows, epochs, texts = len(setup.training), setup.schedule.epochs, plan.num_texts
     parts = folds or 1
     last = 1 if folds else 0
     without = (parts + last) * rows * epochs
-    teachers = parts * teaching.members * (rows * epochs + texts * FORWARD_SHARE)
+    teachers = parts * plan.members * (rows * epochs + texts * FORWARD_SHARE)
     students = (parts + last) * (rows + texts) * epochs
     return (teachers + students) / without
 
 
-def take_member(setup: Setup, member: int) -> Setup:
+def with_seed(setup: Setup, member: int) -> Setup:
     """The run with the seed of a teacher: the first has that of the settings."""
     if member == 0:
         return setup

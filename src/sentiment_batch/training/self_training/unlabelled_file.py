@@ -54,7 +54,7 @@ class UnlabelledTexts:
         return {name: getattr(self, name) for name in names} | {"texts": len(self.texts)}
 
 
-def write_pool(path: Path, found: UnlabelledTexts) -> None:
+def store_unlabelled(path: Path, found: UnlabelledTexts) -> None:
     """Write the texts as a Parquet file in one rename.
 
     Raises:
@@ -67,8 +67,12 @@ def write_pool(path: Path, found: UnlabelledTexts) -> None:
         pq.write_table(table, file, compression="zstd")
 
 
-def read_pool(path: Path, source: str) -> UnlabelledTexts | None:
-    """The texts that `write_pool` stored; None if the file is missing or damaged, or holds texts of another source."""
+def restore_unlabelled(path: Path, source: str) -> UnlabelledTexts | None:
+    """The texts that `store_unlabelled` wrote.
+
+    Returns:
+        None if the file is missing or damaged, or holds the texts of another source.
+    """
     try:
         with open_regular(path) as file:
             table = pq.read_table(file)
