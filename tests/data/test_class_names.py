@@ -96,7 +96,7 @@ def test_files_that_differ_in_their_class_names_are_refused(tmp_path, one, other
         write_files(tmp_path / "data", make_table(one), make_table(other))
 
 
-def test_a_file_without_any_metadata_is_refused_beside_class_names(tmp_path):
+def test_a_file_without_metadata_beside_class_names_is_refused(tmp_path):
     bare = make_table(FEATURE, pa.float64()).replace_schema_metadata(None)
     with pytest.raises(
         InputError, match=r"0\.parquet has the class names 'pos', 'neg', .*1\.parquet has no class names"

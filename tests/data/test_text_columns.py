@@ -164,7 +164,7 @@ def test_a_constant_column_of_long_texts_counts_if_it_is_alone():
     assert choose_text_columns(TableReader(table(id=[1, 2], phrase=[REMARK] * 2))).names == ("phrase",)
 
 
-def test_the_message_of_a_column_of_lists_names_the_columns_of_text():
+def test_a_column_of_lists_is_refused_with_the_text_columns():
     lists = pa.schema([("tags", pa.list_(pa.string())), ("n", pa.int64())])
     with pytest.raises(InputError, match=r"'tags' holds list.*, not text, and no other column holds text\. Write the"):
         find_text_columns(lists, ["tags"])

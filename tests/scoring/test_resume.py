@@ -269,7 +269,7 @@ def test_an_input_that_was_touched_grown_or_exchanged_is_refused(run, source, tm
         run("out.csv", source=str(source))
 
 
-def test_a_folder_with_another_file_is_refused_by_the_name_of_the_file(run, source, tmp_path):
+def test_a_folder_with_another_file_names_the_file(run, source, tmp_path):
     folder = tmp_path / "days"
     folder.mkdir()
     for name in ("a.parquet", "b.parquet"):

@@ -162,7 +162,7 @@ def test_a_folder_is_not_hidden_by_a_hidden_link(make, caplog):
     assert warnings(caplog) == []
 
 
-def test_a_link_that_leads_nowhere_is_reported_when_it_is_opened(make):
+def test_a_link_that_leads_nowhere_is_reported(make):
     make("s/a.jsonl")
     os.symlink("gone.jsonl", "s/b.jsonl")
     with pytest.raises(InputError, match=r"s/b\.jsonl is not there"):
@@ -176,7 +176,7 @@ def test_a_delta_table_below_a_folder_or_pattern_is_refused(make, location):
         paths(location)
 
 
-def test_the_files_of_a_delta_table_may_be_named_by_a_pattern(make, caplog):
+def test_a_pattern_may_name_the_files_of_a_delta_table(make, caplog):
     make("lake/table/a.jsonl", "lake/table/year=2024/b.jsonl", "lake/table/_delta_log/0.json", "lake/c.csv")
     wanted = ["lake/table/a.jsonl", "lake/table/year=2024/b.jsonl"]
     assert paths("lake/table/**/*.jsonl") == paths("lake/table/*") == wanted

@@ -64,7 +64,7 @@ def test_texts_beside_json_text_become_json_text(tmp_path, order):
     assert extract_texts(batch, ["v"]).to_pylist() == [text for name in order for text in texts[name]]
 
 
-def test_scores_of_mixed_and_plain_json_lines_are_those_of_the_texts(tmp_path, cli, tiny_model):
+def test_scores_of_mixed_json_lines_are_those_of_the_texts(tmp_path, cli, tiny_model):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jsonl").write_text('{"review": "[x good", "v": "x"}\n{"review": "bad", "v": 1}\n')
     (tmp_path / "in" / "b.jsonl").write_text('{"review": "fine", "v": "2"}\n{"review": ["no text"], "v": "word"}\n')
@@ -90,7 +90,7 @@ def test_scores_of_mixed_and_plain_json_lines_are_those_of_the_texts(tmp_path, c
         (pa.nulls(2), [None, None]),
     ],
 )
-def test_values_of_json_types_beside_json_text_become_json_text(folder, plain, expected):
+def test_values_of_json_beside_json_text_become_json_text(folder, plain, expected):
     found = read(ParquetReader, folder(marked("1", '"x"'), plain))
     assert holds_json(found.schema.field("v"))
     assert found.column("v").to_pylist() == ["1", '"x"', *expected]
@@ -205,7 +205,7 @@ def test_a_partition_beside_json_text_becomes_json_text(folder):
     assert read(ParquetReader, location).column("v").to_pylist() == ["1", '"x"', '"7"']
 
 
-def test_a_column_that_is_not_selected_is_not_filled_from_the_folder(folder):
+def test_a_column_left_out_is_not_filled_from_the_folder(folder):
     reader = ParquetReader(str(folder(pa.table({"text": ["a"], "cat": [1]}), place="cat=x/a.parquet")), ReadOptions())
     reader.select_columns(["text"])
     assert read_splits(reader).to_pylist() == [{"text": "a", "cat": None}]
