@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import threading
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
@@ -101,7 +102,8 @@ class ArrowReader:
 class _IpcFile:
     """The file format, also called Feather V2. Its footer lists the offset of each batch.
 
-    The file is opened for each split, because a data set may have more files than a process may hold open.
+    It is open from the first split that is read to the last one, because a data set may have more files than a process
+    may hold open.
     """
 
     parts: Sequence[int]
@@ -109,6 +111,8 @@ class _IpcFile:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._lock = threading.Lock()  # the reader caches dictionaries and is not documented as thread-safe
+        self._open: tuple[pa.NativeFile, pa.RecordBatchFileReader] | None = None
         with source.open_random(memory_map=True) as stream:
             file = pa.ipc.open_file(stream)
             self.schema = file.schema
@@ -119,14 +123,22 @@ class _IpcFile:
             self.num_rows: int | None = file.count_rows() if mapped else None
 
     def read(self, part: int) -> Generator[pa.RecordBatch, None, None]:
-        with self._source.open_random(memory_map=True) as stream:
-            file = pa.ipc.open_file(stream)
-            if file.schema != self.schema or file.num_record_batches != len(self.parts):
-                raise InputError(
-                    f"{self._source.name}: the file changed while it was read. Run again once no program writes to it."
-                )
+        with self._lock:
+            stream, file = self._open = self._open or self._open_again()
             batch = file.get_batch(part)
+            if part == self.parts[-1]:
+                stream.close()
+                self._open = None
         yield batch
+
+    def _open_again(self) -> tuple[pa.NativeFile, pa.RecordBatchFileReader]:
+        stream = self._source.open_random(memory_map=True)
+        file = pa.ipc.open_file(stream)
+        if file.schema != self.schema or file.num_record_batches != len(self.parts):
+            raise InputError(
+                f"{self._source.name}: the file changed while it was read. Run again once no program writes to it."
+            )
+        return stream, file
 
 
 class _CompressedIpcFile:
