@@ -274,7 +274,7 @@ def no_bfloat16(monkeypatch):
     monkeypatch.setattr(int8_calibration, "prefer_bfloat16", lambda device: (False, "Intel CPU without AMX"))
     monkeypatch.setattr(model_start, "prefer_bfloat16", lambda device: (False, "Intel CPU without AMX"))
     monkeypatch.setattr(int8_setup, "MIN_WIDTH", 1)
-    monkeypatch.setattr(int8_setup, "MAX_NEAR", 1.0)
+    monkeypatch.setattr(int8_setup, "MAX_NEAR_BORDER_SHARE", 1.0)
 
 
 def test_auto_takes_int8_where_float32_is_the_fastest_float(tiny_model, no_bfloat16):
@@ -284,7 +284,7 @@ def test_auto_takes_int8_where_float32_is_the_fastest_float(tiny_model, no_bfloa
 
 
 def test_auto_leaves_int8_where_it_gains_nothing(tiny_model, no_bfloat16, monkeypatch):
-    monkeypatch.setattr(int8_setup, "MAX_NEAR", 0.0)
+    monkeypatch.setattr(int8_setup, "MAX_NEAR_BORDER_SHARE", 0.0)
     with load(tiny_model, "auto") as chosen:
         assert chosen.dtype.value == "float32"
         assert "of the check texts would be scored again after int8" in chosen.dtype.reason

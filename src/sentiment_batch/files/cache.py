@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import logging
 import os
 import stat
@@ -75,6 +77,18 @@ def _log_once(message: str) -> None:
     logger.info("%s", message)
 
 
+def locate_record(folder: str, model_digest: str, holds_for: Any) -> Path:
+    """The file for a record about a model.
+
+    Args:
+        folder: the folder in the cache for records of this kind.
+        model_digest: the hash of the model's folder.
+        holds_for: as for `read_record`.
+    """
+    key = hashlib.sha256(json.dumps(holds_for, sort_keys=True).encode()).hexdigest()
+    return cache_folder() / folder / model_digest[:32] / f"{key[:16]}.json"
+
+
 def read_record(path: Path, holds_for: Any) -> dict[str, Any] | None:
     """The values that `write_record` stored; None if there are none, they are damaged, or hold for something else.
 
@@ -95,6 +109,14 @@ def write_record(path: Path, holds_for: Any, values: dict[str, Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, checked_json({"holds_for": holds_for} | values))
+
+
+def try_write_record(path: Path, holds_for: Any, values: dict[str, Any]) -> None:
+    """`write_record`; if it fails, the values are found again the next time."""
+    try:
+        write_record(path, holds_for, values)
+    except OSError as error:
+        logger.debug("%s is not cached: %s", path, error)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,8 +8,6 @@ such a record, or at any surprise, the start is a full one.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from sentiment_batch.files.cache import cache_folder, read_record, write_record
+from sentiment_batch.files.cache import locate_record, read_record, write_record
 from sentiment_batch.model.bare_network import NetworkShape, build_bare_network, describe_network, load_weights
 from sentiment_batch.model.device import describe_hardware, prefer_bfloat16
 from sentiment_batch.model.folder import read_meta
@@ -134,8 +132,7 @@ def _list_conditions(digest: str, settings: ScoreSettings) -> dict[str, Any]:
 
 
 def _find_path(conditions: dict[str, Any]) -> Path:
-    key = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
-    return cache_folder() / CACHE_FOLDER / str(conditions["digest"])[:32] / f"{key[:16]}.json"
+    return locate_record(CACHE_FOLDER, conditions["digest"], conditions)
 
 
 def _restore(folder: Path, record: dict[str, Any], labels: tuple[str, ...] | None) -> FastModel | None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentiment_batch.files.cache import cache_folder, read_record, write_record
+from sentiment_batch.files.cache import locate_record, read_record, try_write_record
 from sentiment_batch.model.device import describe_hardware, prefer_bfloat16
 from sentiment_batch.model.forward.int8_calibration import Int8Calibration, calibrate_int8, quantize
 from sentiment_batch.model.forward.int8_labels import Int8Strategy
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from sentiment_batch.model.forward.strategies import ForwardStrategy
     from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
-logger = logging.getLogger("sentiment_batch")
 
 CACHE_FOLDER = "int8-2"
 """Its number rises when the calibration or its file changes."""
@@ -124,8 +120,7 @@ def _list_conditions(tokenizer: TextTokenizer, model_digest: str) -> list[Any]:
 
 
 def _find_path(conditions: list[Any]) -> Path:
-    key = hashlib.sha256(json.dumps(conditions).encode()).hexdigest()
-    return cache_folder() / CACHE_FOLDER / str(conditions[0])[:32] / f"{key[:16]}.json"
+    return locate_record(CACHE_FOLDER, conditions[0], conditions)
 
 
 def _read(conditions: list[Any]) -> Int8Calibration | None:
@@ -136,7 +131,4 @@ def _read(conditions: list[Any]) -> Int8Calibration | None:
 
 
 def _write(conditions: list[Any], found: Int8Calibration) -> None:
-    try:
-        write_record(_find_path(conditions), conditions, found.to_json())
-    except OSError as error:
-        logger.debug("the calibration of int8 is not cached: %s", error)  # next time it is found again
+    try_write_record(_find_path(conditions), conditions, found.to_json())

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from sentiment_batch.errors import ModelError, SentimentBatchError, UsageError, first_line
-from sentiment_batch.files.cache import cache_folder, read_record, write_record
+from sentiment_batch.files.cache import cache_folder, read_record, try_write_record
 from sentiment_batch.model.device import describe_hardware, prefer_bfloat16
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
 from sentiment_batch.model.forward.packed import PackedStrategy, build_packed
@@ -213,10 +213,7 @@ class _ParityChecks:
         if known is not None:
             return {name: float(known[name]) for name in names}
         answer = compute()  # not computed yet, or the file is damaged
-        try:
-            write_record(path, holds_for, answer)
-        except OSError as error:
-            logger.debug("the answer of a parity check is not cached: %s", error)  # next time it is computed again
+        try_write_record(path, holds_for, answer)
         return answer
 
     def _probabilities(
