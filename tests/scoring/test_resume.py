@@ -276,11 +276,11 @@ def test_a_folder_with_another_file_names_the_file(run, source, tmp_path):
         (folder / name).write_bytes(source.read_bytes())
     run("out.csv", 2, source=str(folder))
     (folder / "c.parquet").write_bytes(source.read_bytes())
-    with pytest.raises(OutputError, match=r"the input was 2 files and is 3, with '[^']*c\.parquet'"):
+    with pytest.raises(OutputError, match=r"the input was 2 files and is 3, with 'c\.parquet'"):
         run("out.csv", source=str(folder))
     (folder / "b.parquet").unlink()
     (folder / "c.parquet").unlink()
-    with pytest.raises(OutputError, match=r"the input was 2 files and is 1, without '[^']*b\.parquet'"):
+    with pytest.raises(OutputError, match=r"the input was 2 files and is 1, without 'b\.parquet'"):
         run("out.csv", source=str(folder))
 
 

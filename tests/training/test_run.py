@@ -502,7 +502,7 @@ def test_a_model_is_only_replaced_with_overwrite(train, reviews, tmp_path):
     ("chosen", "error", "words"),
     [
         ({"max_length": 65}, UsageError, "`max_length` is 65, but the encoder has 64"),
-        ({"dtype": "float16"}, UsageError, "`dtype` is float16"),
+        ({"dtype": "float16"}, UsageError, "`dtype` is 'float16'"),
         ({"device": "cuda:77"}, DeviceError, "`device`"),
         ({"base": "./nowhere"}, ModelError, "no model folder"),
     ],

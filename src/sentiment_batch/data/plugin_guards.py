@@ -159,7 +159,7 @@ class GuardedReader:
                 if split.num_rows is not None and rows > split.num_rows:
                     raise self._plugin.make_error(f"it returned more than the {split.num_rows:,} rows of {split.label}")
                 # The marks of the columns, such as that of JSON text, may stand in the schema of the reader only.
-                yield pa.RecordBatch.from_arrays(batch.columns, schema=self.schema)
+                yield pa.RecordBatch.from_arrays(batch.columns, schema=self.schema.with_metadata(batch.schema.metadata))
             self._check_rows(split, rows)
             self._bad_rows.end(report)
         finally:

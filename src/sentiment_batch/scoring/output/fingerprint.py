@@ -209,7 +209,11 @@ def _describe_input_change(old: Any, new: Any) -> str:
     """Which file of the input has changed, and how."""
     before, after = ([one["path"] for one in state] if _lists_files(state) else [] for state in (old, new))
     if len(before) != len(after) and before and after:
-        gone, come = sorted({*before} - {*after}), sorted({*after} - {*before})
+        folder = os.path.commonpath([*before, *after])
+        gone, come = (
+            [path.removeprefix(f"{folder}{os.sep}") for path in sorted({*some} - {*others})]
+            for some, others in ((before, after), (after, before))
+        )
         parts = [f"without {listed(gone, 3)}"] * bool(gone) + [f"with {listed(come, 3)}"] * bool(come)
         return f"the input was {format_quantity(len(before), 'file')} and is {len(after):,}, {' and '.join(parts)}"
     if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
