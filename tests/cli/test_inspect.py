@@ -40,6 +40,15 @@ def test_json_is_one_object(cli, table):
     assert "label_mapping" not in found["input"]["assumed"]
 
 
+def test_the_question_in_json_names_options(cli, tmp_path):
+    (tmp_path / "in.csv").write_text("text,label\na good film,0.2\na bad film,0.9\n")
+    result = cli("inspect", tmp_path / "in.csv", "--json")
+    question = json.loads(result.stdout)["question"]
+    assert "--stars" in question
+    assert "`" not in question
+    assert question in result.stderr
+
+
 def test_a_question_comes_last_in_the_words_of_the_command(cli, tmp_path):
     path = tmp_path / "odd.csv"
     path.write_text("review,label\n" + "good,3\nbad,17\nfine,40\n" * 9)

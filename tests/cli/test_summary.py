@@ -39,6 +39,13 @@ def test_text_shows_shares_groups_periods_and_the_assumption(summary):
         assert part in result.stdout
 
 
+def test_quiet_prints_the_shares_and_nothing_else(summary):
+    quiet = summary("--quiet")
+    assert quiet.stdout == summary().stdout
+    assert "positive" in quiet.stdout
+    assert quiet.stderr == ""
+
+
 def test_the_manifest_gives_what_the_model_gives(summary, scored):
     by_manifest, by_model = printed(summary("--json")), printed(summary("--json", "-m", scored / "model"))
     assert by_manifest.pop("model") == "the manifest"
