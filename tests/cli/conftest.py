@@ -31,7 +31,9 @@ def scored(tmp_path_factory, tiny_base):
     from sentiment_batch.training.run import run_training
 
     folder = tmp_path_factory.mktemp("summary")
-    settings = TrainSettings(base=str(tiny_base), epochs=1, folds=0, max_length=32, device="cpu", batch_size=16)
+    settings = TrainSettings(
+        base=str(tiny_base), epochs=1, folds=0, val_size=0.3, max_length=32, device="cpu", batch_size=16
+    )
     run_training(TrainJob(reviews=[reviews(200)], output=folder / "model", settings=settings, quiet=True, report=False))
     pyarrow.csv.write_csv(reviews(120), folder / "in.csv")
     job = ScoreJob(

@@ -152,6 +152,18 @@ def test_without_an_error_accuracy_alone_has_an_interval():
     assert [name for name, ends in alike.items() if ends] == ["accuracy"]
 
 
+@pytest.mark.parametrize(("rare", "known"), [(4, False), (5, True)])
+def test_means_over_classes_need_rows_of_each_class(rare, known):
+    probabilities, codes = drawn(300, 3)
+    codes[:] = np.arange(300) % 2
+    codes[:rare] = 2
+    found = bootstrap(probabilities, codes)
+    assert (found["macro_f1"] is not None, found["roc_auc"] is not None) == (known, known)
+    assert found["loss"]
+    two = bootstrap(probabilities, np.arange(300) % 2)  # a class without rows has no part in the mean
+    assert two["macro_f1"]
+
+
 @pytest.mark.parametrize("rows", [1, 2, 9])
 def test_of_few_rows_only_the_interval_of_accuracy_is_known(rows):
     probabilities, codes = drawn(rows, 2)

@@ -136,24 +136,26 @@ def test_rows_that_are_all_wrong_end_at_the_upper_bound():
 
 
 @pytest.mark.parametrize(
-    ("logits", "codes", "reason"),
+    ("logits", "codes", "reason", "is_determined"),
     [
         (
             np.ones((MIN_CALIBRATION_ROWS - 1, 2)),
             np.arange(MIN_CALIBRATION_ROWS - 1) % 2,
             "49 validation rows are too few to fit it on",
+            False,
         ),
-        (np.eye(2)[np.zeros(200, int)], np.zeros(200, int), "all of one class"),
-        (np.ones((200, 2)), np.arange(200) % 2, "no other temperature lowers the loss"),
-        (np.full((200, 2), np.nan), np.arange(200) % 2, "not finite"),
-        (np.tile([np.inf, 0.0], (200, 1)), np.arange(200) % 2, "not finite"),
+        (np.eye(2)[np.zeros(200, int)], np.zeros(200, int), "all of one class", False),
+        (np.ones((200, 2)), np.arange(200) % 2, "no other temperature lowers the loss", True),
+        (np.full((200, 2), np.nan), np.arange(200) % 2, "not finite", False),
+        (np.tile([np.inf, 0.0], (200, 1)), np.arange(200) % 2, "not finite", False),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")
-def test_it_stays_1_and_says_why(logits, codes, reason):
+def test_it_stays_1_and_says_why(logits, codes, reason, is_determined):
     found = calibrate(logits.astype(np.float32), codes.astype(np.int64))
     assert found.temperature == 1.0
     assert reason in found.reason
+    assert found.is_determined is is_determined
     assert found.after == found.before
     assert str(found) == f"temperature 1: {found.reason}"
 
@@ -205,7 +207,10 @@ def test_calibration_lowers_the_error_of_other_rows():
 def test_it_comes_back_out_of_json_as_it_was():
     found = calibrate(*drawn(300, temperature=2.0))
     assert found.temperature > 1.5
-    assert Calibration(**json.loads(json.dumps(found.to_json()))) == found
+    values = json.loads(json.dumps(found.to_json()))
+    assert Calibration.from_json(values) == found
+    del values["is_determined"]  # as version 0.2.0 wrote it
+    assert Calibration.from_json(values) == found
     assert "temperature 1." in str(found)
     assert f"calibration error {found.before['calibration_error']:.4f} before" in str(found)
 

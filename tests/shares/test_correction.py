@@ -33,6 +33,21 @@ def test_corrected_shares_are_near_the_true_ones_and_covered():
     assert np.mean(covered) >= 0.9
 
 
+@pytest.mark.parametrize(("labels", "right", "measured"), [(10, 0.98, 300), (10, 0.9, 200), (5, 0.95, 100)])
+def test_intervals_of_many_labels_hold_the_share_of_the_first(labels, right, measured, monkeypatch):
+    monkeypatch.setattr("sentiment_batch.shares.correction.INTERVAL_DRAWS", 200)
+    generator, covered = np.random.default_rng(3), []
+    rates = np.full((labels, labels), (1 - right) / (labels - 1))
+    np.fill_diagonal(rates, right)
+    shares = [0.4] + [0.6 / (labels - 1)] * (labels - 1)
+    for _ in range(60):
+        confusion = [generator.multinomial(measured // labels, rate).tolist() for rate in rates]
+        true, found = draw(generator, shares, rates, 5_000)
+        _, ends = ShareCorrector(confusion).correct(found.astype(float))
+        covered.append(ends[0, 0] <= true[0] <= ends[0, 1])
+    assert np.mean(covered) >= 0.9
+
+
 def test_three_labels_are_corrected_exactly_without_noise():
     confusion = [[80, 15, 5], [10, 70, 20], [0, 10, 90]]
     true = np.array([0.1, 0.6, 0.3])

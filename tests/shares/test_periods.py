@@ -241,6 +241,13 @@ def test_nanoseconds_have_their_period(zone):
     assert periods(times.dictionary_encode(), "week")[0][:2] == ["2023-11-13", None]
 
 
+@pytest.mark.parametrize("end", ["", "Z", "+02:00"])
+def test_nanoseconds_in_text_have_their_period(end):
+    texts = [f"2026-04-03 03:30:15.123456789{end}", f"2026-04-03T03:30:15.5{end}"]
+    assert periods(texts, "day")[0] == ["2026-04-03"] * 2
+    assert periods([*texts, None, "2026-04-03T03:30"] if not end else texts, "day")[0][0] == "2026-04-03"
+
+
 @pytest.mark.parametrize("every", ["day", "week", "month", "quarter", "year"])
 def test_an_unknown_time_zone_is_named(every):
     with pytest.raises(InputError, match=r"column 'date' holds timestamp\[us, tz=Mars/Base\], .* such as UTC, or name"):

@@ -88,8 +88,18 @@ def test_words_mark_labels_and_groups():
     assert summarize(frame.drop(columns="review")).total.words == {}
 
 
+def test_a_text_that_repeats_is_no_evidence_of_a_word():
+    frame = make_frame()
+    template = frame.iloc[[0]].assign(review="thank you for choosing our shop", sentiment="negative")
+    repeated = pd.concat([frame, *[template] * 60], ignore_index=True)
+    found = summarize(repeated, by="product")
+    assert [word.word for word in found.total.words["negative"]] == ["dull"]
+    assert not any("choosing" in word.word for one in found.groups for words in one.words.values() for word in words)
+    assert found.words_from == summarize(frame).words_from + 1
+
+
 def test_two_likely_columns_of_texts_are_said_to_have_no_words(caplog):
-    texts = ["a dull film that I left", "a fine film that I liked"] * 40
+    texts = [f"a {'fine film that I liked' if n % 2 else 'dull film that I left'}, {n}" for n in range(80)]
     frame = pd.DataFrame({"text": texts, "content": texts[::-1], "sentiment": ["negative", "positive"] * 40})
     with caplog.at_level("INFO", "sentiment_batch"):
         assert summarize(frame).total.words == {}

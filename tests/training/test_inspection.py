@@ -89,6 +89,9 @@ def test_labels_of_one_class_do_not_conflict():
         assert (counts["repeated"], counts["conflicting"]) == (20, 0)
     counts = inspect_table(reader(text=texts, rating=["1", "5", "1", "2"] * 10)).counts
     assert (counts["repeated"], counts["conflicting"]) == (20, 10)
+    labels = ["", "positive", "negative", "negative"] * 5
+    later = inspect_table(reader(text=["same"] * 4 + ["other"] * 16, label=labels))
+    assert later.counts["conflicting"] == 2 + 8
     unknown = inspect_table(reader(text=texts, label=["3", "17", "40", "40"] * 10))
     assert unknown.counts["conflicting"] == 10
     assert unknown.question is not None

@@ -95,7 +95,7 @@ class Evaluation:
     errors: list[dict[str, Any]]
     """Rows whose predicted label is not their label, with the highest probability first."""
     likely_wrong_labels: list[dict[str, Any]]
-    """Rows whose label is likely wrong, the likeliest first."""
+    """Rows whose label is likely wrong, those first whose suggested label has the highest score."""
     mapping: str | None = None
     """How the labels of the table were read; None if there was no table."""
     left_out: LeftOut | None = None

@@ -6,6 +6,7 @@ Networks".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,10 +42,21 @@ class Calibration:
     """`calibration_error`, `loss` and `reliability` of these rows at a temperature of 1."""
     after: dict[str, Any]
     """The same with each row at the temperature of the other folds, as rows that took no part in the fit."""
+    is_determined: bool
+    """True if the rows tell which temperature is best, which may be 1. Else nothing is known of how good the scores are."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values, for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Calibration:
+        """Restore the record from what `to_json` returned. Version 0.2.0 and earlier did not store `is_determined`.
+
+        Raises:
+            KeyError, TypeError: the values are no calibration.
+        """
+        return cls(**{"is_determined": values["temperature"] != 1} | dict(values))
 
     def __str__(self) -> str:
         if self.temperature == 1.0:
@@ -66,16 +78,23 @@ def calibrate(logits_NK: Floats, codes_N: Codes) -> Calibration:
         logits_NK: the logits of the model; N is at least 1.
         codes_N: the true classes. Each row counts the same, whatever class weights the model was trained with.
     """
-    before = measure_calibration(logits_NK, codes_N)
-    reason = _explain_no_fit(logits_NK, codes_N)
+    before = after = measure_calibration(logits_NK, codes_N)
+    temperature, reason = 1.0, _explain_no_fit(logits_NK, codes_N)
+    is_determined = reason is None
     if reason is None:
-        after = measure_calibration(_cross_fit(logits_NK, codes_N), codes_N)
-        if after["loss"] < before["loss"]:
-            temperature = fit_temperature(logits_NK, codes_N)
-            reason = f"fitted on {len(codes_N):,} validation rows"
-            return Calibration(temperature=temperature, reason=reason, rows=len(codes_N), before=before, after=after)
+        fitted = measure_calibration(_cross_fit(logits_NK, codes_N), codes_N)
         reason = "no other temperature lowers the loss of rows that it was not fitted on"
-    return Calibration(temperature=1.0, reason=reason, rows=len(codes_N), before=before, after=before)
+        if fitted["loss"] < before["loss"]:
+            temperature, after = fit_temperature(logits_NK, codes_N), fitted
+            reason = f"fitted on {len(codes_N):,} validation rows"
+    return Calibration(
+        temperature=temperature,
+        reason=reason,
+        rows=len(codes_N),
+        before=before,
+        after=after,
+        is_determined=is_determined,
+    )
 
 
 def fit_temperature(logits_NK: Floats, codes_N: Codes) -> float:

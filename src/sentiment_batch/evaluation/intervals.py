@@ -21,6 +21,9 @@ MAX_RESAMPLES = 1_000
 MIN_RESAMPLES = 200
 MIN_ROWS = 10
 """Minimum number of rows. Resamples of fewer rows say little about other rows."""
+MIN_CLASS_ROWS = 5
+"""Minimum number of rows of each class for the intervals of figures that are means over the classes. In simulations with
+two rows of the rarest class, the interval of macro F1 held the true figure in 77 to 84 % of the cases."""
 MAX_DRAWS = 200_000_000
 """Rows drawn in all, times the classes. More rows get fewer resamples, because chance moves their figures less."""
 MIN_SPREAD = 1e-9
@@ -46,7 +49,8 @@ def bootstrap(probabilities_NK: Floats, codes_N: Codes) -> dict[str, list[float]
     Returns:
         The low and the high end for `accuracy`, `macro_f1`, `loss`, `roc_auc` and `calibration_error`. All but that of
         accuracy are None if there are fewer than `MIN_ROWS` rows or resamples do not differ; that of ROC AUC is None
-        if a class has no rows, too.
+        if a class has no rows, too. Those of macro F1 and ROC AUC are also None if a class has fewer than
+        `MIN_CLASS_ROWS` rows, because a resample without this class has another figure.
     """
     rows, classes = probabilities_NK.shape
     right = int((probabilities_NK.argmax(axis=1) == codes_N).sum())
@@ -65,6 +69,9 @@ def bootstrap(probabilities_NK: Floats, codes_N: Codes) -> dict[str, list[float]
     error = "calibration_error"
     if ends[error]:
         ends[error] = _correct_bias(drawn[error], figures[error](np.ones(rows)))
+    class_rows = np.bincount(codes_N)
+    if class_rows[class_rows > 0].min() < MIN_CLASS_ROWS:
+        ends |= dict.fromkeys(("macro_f1", "roc_auc"))
     return accuracy | ends
 
 

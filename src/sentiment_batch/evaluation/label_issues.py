@@ -39,7 +39,9 @@ def find_errors(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> Code
 
 
 def find_label_issues(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> tuple[Codes, Codes]:
-    """The rows whose label is more likely wrong than right, and the likelier label of each, the likeliest first.
+    """The rows whose label is more likely wrong than right, and the likelier label of each, the surest ones first.
+
+    Those to whose likelier label the model gives the highest probability come first. This probability is their score.
 
     Wrong labels are assumed to be spread by chance over the rows of a true class, see `estimate_label_noise`. A model
     that learned from such labels is never surer than they allow, so this is undone first. Then Bayes' rule gives the

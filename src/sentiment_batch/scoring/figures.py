@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sentiment_batch.gates.conditions import Figures, Gate, refuse_unknown
+from sentiment_batch.scoring.likeness import is_calibrated
 from sentiment_batch.tokenization.text_fingerprint import find_fingerprint
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def refuse_unknown_score_figures(gates: Sequence[Gate], scorer: Scorer, *, reuse
     elif reuses:
         why = "with `reuse` only new texts are compared with those of the training, and there may be none"
         missing |= dict.fromkeys(("unlike", "expected_accuracy"), why)
-    elif not (meta or {}).get("calibration"):
+    elif not is_calibrated(meta):
         missing["expected_accuracy"] = "the model is not calibrated"
     elif scorer.settings.neutral_band is not None:
         missing["expected_accuracy"] = "with `neutral_band` no accuracy is expected, because neutral is no label"

@@ -59,9 +59,22 @@ def judge_texts(meta: Mapping[str, Any] | None, settings: ScoreSettings, counts:
     if meta is None or fingerprint is None or not counts.sample:
         return TextCheck()
     unlike, reasons = judge(counts.sample, fingerprint)
-    is_expected = meta.get("calibration") and not reasons and settings.neutral_band is None
+    is_expected = is_calibrated(meta) and not reasons and settings.neutral_band is None
     accuracy = round(counts.confidence / counts.scored, 4) if is_expected and counts.scored else None
     return TextCheck(unlike=unlike, unlike_reasons=reasons, expected_accuracy=accuracy)
+
+
+def is_calibrated(meta: Mapping[str, Any] | None) -> bool:
+    """True if the rows that validated a model were enough to find its temperature.
+
+    Args:
+        meta: the content of the model's sentiment_batch.json, if there is one.
+    """
+    calibration = (meta or {}).get("calibration")
+    if not isinstance(calibration, Mapping):
+        return False
+    # Version 0.2.0 and earlier did not store `is_determined`. A fitted temperature is practically never 1.
+    return bool(calibration.get("is_determined", calibration.get("temperature") != 1))
 
 
 def find_confusion(meta: Mapping[str, Any] | None) -> tuple[tuple[int, ...], ...] | None:

@@ -26,8 +26,10 @@ INTERVAL_DRAWS = 1_000
 """Draws from which the intervals are computed."""
 MAX_CLASSES = 40
 """Classes of a model whose shares are corrected. More have too few labelled rows for each pair of labels."""
-PRIOR = 0.5
-"""What is added to each count before a draw, so that a count of 0 does not mean never (Jeffreys' prior)."""
+PRIOR_ROWS = 1.0
+"""Rows that are added to the counts of K labels before a draw, 1/K to each, so that a count of 0 does not mean never.
+For two labels this is Jeffreys' prior. For more labels, Jeffreys' prior would add errors that no row has shown. Source:
+Berger, Bernardo and Sun 2015, "Overall objective priors"."""
 SEED = 0
 MIN_PIVOT = 1e-6
 """Smaller singular values of a confusion matrix are noise."""
@@ -48,7 +50,7 @@ class ShareCorrector:
         counts = np.array(confusion, dtype=np.float64)
         generator = np.random.default_rng(SEED)
         rates = counts / counts.sum(axis=1, keepdims=True)
-        drawn = np.stack([generator.dirichlet(row + PRIOR, INTERVAL_DRAWS) for row in counts], axis=1)
+        drawn = np.stack([generator.dirichlet(_add_prior(row), INTERVAL_DRAWS) for row in counts], axis=1)
         # (K, K), and (draws, K, K)
         self._inverse = np.linalg.pinv(rates.T, rcond=MIN_PIVOT)
         self._drawn_inverses = np.linalg.pinv(np.swapaxes(drawn, 1, 2), rcond=MIN_PIVOT)
@@ -63,7 +65,7 @@ class ShareCorrector:
         """
         generator = np.random.default_rng(SEED + 1)  # the same rows have the same interval in every group
         shares = _to_shares(self._inverse @ (rows / rows.sum()))
-        drawn = generator.dirichlet(rows + PRIOR, INTERVAL_DRAWS)
+        drawn = generator.dirichlet(_add_prior(rows), INTERVAL_DRAWS)
         corrected = _to_shares(np.einsum("dij,dj->di", self._drawn_inverses, drawn))
         low, high = np.percentile(corrected, TAIL_PERCENTILES, axis=0)
         return shares, np.stack([np.minimum(low, shares), np.maximum(high, shares)], axis=1)
@@ -89,6 +91,10 @@ def explain_no_correction(known: KnownModel | None, found: Sequence[str]) -> str
         return f"the model does not have between 2 and {MAX_CLASSES} labels"
     empty = [label for label, row in zip(known.labels, known.confusion, strict=True) if not sum(row)]
     return f"the model was measured on no row with the label {empty[0]!r}" if empty else None
+
+
+def _add_prior(counts_K: Floats) -> Floats:
+    return counts_K + PRIOR_ROWS / len(counts_K)
 
 
 def _to_shares(values: Floats) -> Floats:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sentiment_batch.evaluation.intervals import share_interval
 from sentiment_batch.evaluation.marking_words import MarkingWord, WordComparer
@@ -55,7 +56,7 @@ def build_summary(counted: Counted, name: str, known: KnownModel | None) -> Shar
         model=known.source if known else None,
         unlike=known.unlike if known and is_same else None,
         expected_accuracy=known.expected_accuracy if known and is_same else None,
-        words_from=len(counted.sample.texts),
+        words_from=len(set(counted.sample.texts)),
         manifest_rows=known.rows if known else None,
     )
 
@@ -150,7 +151,10 @@ class _Builder:
         return shares
 
     def _find_words(self) -> dict[Key, Words]:
-        """The words of all rows and of each group, as far as there are enough texts."""
+        """The words of all rows and of each group, as far as there are enough texts.
+
+        A text that repeats in a label, or in a label of a group, counts once: a template is no independent text.
+        """
         sample, columns = self.counted.sample, len(self.counted.request.by)
         if not sample.texts:
             return {}
@@ -158,14 +162,24 @@ class _Builder:
         names = [str(name) for name in self.counted.values[0].names]
         words: dict[Key, Words] = {(): {}}
         keys, inverse = np.unique(codes[:, 1 : 1 + columns], axis=0, return_inverse=True)
+        numbers: dict[str, int] = {}
+        texts = np.array([numbers.setdefault(text, len(numbers)) for text in sample.texts])
+        is_new, is_new_in_group = _mark_first(texts, codes[:, 0]), _mark_first(texts, codes[:, 0], inverse)
         for label in range(1, len(names)):
             has_label = codes[:, 0] == label
-            words[()] = {**words[()], names[label]: comparer.compare(has_label, ~has_label)}
+            words[()] = {**words[()], names[label]: comparer.compare(has_label & is_new, ~has_label & is_new)}
             for place, key in enumerate(keys.tolist() if columns else []):
-                inside = inverse == place
+                inside = is_new_in_group & (inverse == place)
                 found = comparer.compare(has_label & inside, has_label & ~inside)
                 words[tuple(key)] = {**words.get(tuple(key), {}), names[label]: found}
         return {key: {label: one for label, one in found.items() if one} for key, found in words.items()}
+
+
+def _mark_first(*columns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(N,) true where the values of the columns, each (N,), occur together for the first time."""
+    is_first = np.zeros(len(columns[0]), dtype=np.bool_)
+    is_first[np.unique(np.stack(columns, axis=1), axis=0, return_index=True)[1]] = True
+    return is_first
 
 
 def _count_rows(counts: LabelCounts) -> int:

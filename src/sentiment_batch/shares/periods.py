@@ -20,6 +20,8 @@ _YEARS_1_TO_9999 = (-62_135_596_800, 253_402_300_800)
 """The seconds from 1970 to the beginnings of the years 1 and 10000."""
 _ISO = {"2026-04-03 or 2026-04-03T12:30": pa.timestamp("us"), "2026-04-03T12:30Z": pa.timestamp("us", "UTC")}
 """The forms of ISO 8601, without and with a zone."""
+_NANOSECONDS = r"(\.\d{6})\d{1,3}"
+"""Digits of a second that no `timestamp("us")` holds."""
 _ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%Y{0}%m{0}%d", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d")
 _DAYS = [order.format(mark) for order in _ORDERS for mark in "/.-"]
 _DAYS += ["%Y%m%d", "%d %b %Y", "%b %d, %Y", "%d. %b %Y", "%d-%b-%Y", "%d-%b-%y"]
@@ -271,6 +273,7 @@ def _parse(values: pa.Array, form: str) -> pa.Array:
         times = pc.strptime(texts, format=form, unit="us", error_is_null=True)
         return _drop_overflows(texts, pc.if_else(pc.less(pc.year(times), FIRST_YEAR), None, times), form)
     try:
+        texts = pc.replace_substring_regex(texts, _NANOSECONDS, r"\1")
         return texts.cast(_ISO[form])
     except pa.ArrowInvalid:
         return _parse_each(texts, _ISO[form])

@@ -84,7 +84,7 @@ class _Counter:
     labels: collections.Counter[str] = field(default_factory=collections.Counter)
     """Rows with a text by label, as it is written; "" if there is none."""
     _seen: dict[bytes, str] = field(default_factory=dict)
-    """The label of the first row with each text, by the text's fingerprint."""
+    """The first label of each text, by the text's fingerprint; "" if no row of it has one yet."""
     _differing: collections.Counter[tuple[str, str]] = field(default_factory=collections.Counter)
     """Rows that repeat a text with another label, as it is written: by the label of the first row and their own."""
 
@@ -110,8 +110,8 @@ class _Counter:
             labels = self._seen[key], label
             if label != labels[0] and (labels in self._differing or len(self._differing) < MAX_LABELS):
                 self._differing[labels] += 1
-        elif not self.is_full:
-            self._seen[key] = label
+        if not self._seen.get(key) and (key in self._seen or not self.is_full):
+            self._seen[key] = label  # the first label of a text that has one
 
     @property
     def is_full(self) -> bool:

@@ -307,7 +307,7 @@ def _read_result(folder: Path) -> _Result:
         return _Result(
             history=parse_training_log(log.read_text(encoding="utf-8")),
             metrics={name: Metrics.from_json(one) for name, one in meta["metrics"].items() if one},
-            calibration=Calibration(**meta["calibration"]) if meta["calibration"] else None,
+            calibration=Calibration.from_json(meta["calibration"]) if meta["calibration"] else None,
             baseline=Baseline.from_json(meta["baseline"]) if meta["baseline"] else None,
             self_training=SelfTraining.from_json(taught) if (taught := meta.get("self_training")) else None,
             learning_curve=LearningCurve.from_json(curve) if (curve := meta.get("learning_curve")) else None,

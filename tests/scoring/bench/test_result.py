@@ -66,7 +66,7 @@ def test_the_table_shows_every_figure_with_its_unit():
     assert max(map(len, lines)) < 200
     text = " ".join(" ".join(lines).split())
     for part in (
-        "600 of reviews.csv, 100 tokens each; 12.5 % of the texts are longer than 512 (head-tail)",
+        "600 of reviews.csv, 100 tokens to compute for each; 12.5 % of the texts are longer than 512 (head-tail)",
         "packed, 2,048 tokens each",
         "tokenizer alone 1,000,000 10,000",
         "float32, model alone 2,000 20.0",

@@ -59,7 +59,7 @@ class Measurement:
     model: str
     """The folder or Hub id of the model."""
     tokens_per_row: float
-    """Mean number of tokens of a row, special ones included."""
+    """Mean number of tokens that are computed for a row, special ones included; a repeated text counts once."""
     cut_share: float
     """The share of the texts that are longer than the model reads, 0 to 1."""
     tokenising_tokens_per_second: float
@@ -92,7 +92,7 @@ class Measurement:
 
     def __str__(self) -> str:
         lines = [
-            f"rows     {self.chosen.rows:,} of {escape_line(self.source)}, {self.tokens_per_row:,.0f} tokens each; "
+            f"rows     {self.chosen.rows:,} of {escape_line(self.source)}, {self.tokens_per_row:,.0f} tokens to compute for each; "
             f"{format_percent(self.cut_share)} of the texts are longer than {self.max_length} ({self.long_text})",
             f"device   {self.device} ({self.device_reason})",
             f"tokens   {self.tokenizer}",
