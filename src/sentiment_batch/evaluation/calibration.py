@@ -43,7 +43,7 @@ class Calibration:
     after: dict[str, Any]
     """The same with each row at the temperature of the other folds, as rows that took no part in the fit."""
     is_determined: bool
-    """True if the rows tell which temperature is best, which may be 1. Else nothing is known of how good the scores are."""
+    """True if the rows tell which temperature is best, which may be 1. Else it is unknown how good the scores are."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values, for JSON."""

@@ -22,8 +22,8 @@ MIN_RESAMPLES = 200
 MIN_ROWS = 10
 """Minimum number of rows. Resamples of fewer rows say little about other rows."""
 MIN_CLASS_ROWS = 5
-"""Minimum number of rows of each class for the intervals of figures that are means over the classes. In simulations with
-two rows of the rarest class, the interval of macro F1 held the true figure in 77 to 84 % of the cases."""
+"""Minimum number of rows of each class for the intervals of means over the classes. In simulations with two rows of the
+rarest class, the interval of macro F1 held the true figure in 77 to 84 % of the cases."""
 MAX_DRAWS = 200_000_000
 """Rows drawn in all, times the classes. More rows get fewer resamples, because chance moves their figures less."""
 MIN_SPREAD = 1e-9

@@ -56,7 +56,10 @@ class MeasuredRows:
         return {"name": name, "evaluation": evaluation.to_json(), "before_calibration": before}
 
     def list_label_issues(self) -> list[dict[str, Any]]:
-        """All rows whose label is likely wrong, those with the highest score first. The model must not have been trained on them."""
+        """All rows whose label is likely wrong, those with the highest score first.
+
+        The model must not have been trained on them.
+        """
         labels = self.metrics.labels
 
         def describe(place: int) -> dict[str, Any]:
