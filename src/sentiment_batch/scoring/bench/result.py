@@ -92,8 +92,9 @@ class Measurement:
 
     def __str__(self) -> str:
         lines = [
-            f"rows     {self.chosen.rows:,} of {escape_line(self.source)}, {self.tokens_per_row:,.0f} tokens to compute "
-            f"for each; {format_percent(self.cut_share)} of the texts are longer than {self.max_length} ({self.long_text})",
+            f"rows     {self.chosen.rows:,} of {escape_line(self.source)}, {self.tokens_per_row:,.0f} tokens to "
+            f"compute for each; {format_percent(self.cut_share)} of the texts are longer than {self.max_length} "
+            f"({self.long_text})",
             f"device   {self.device} ({self.device_reason})",
             f"tokens   {self.tokenizer}",
             f"batches  {self.chosen.batching}, {self.chosen.batch_tokens:,} tokens each",
