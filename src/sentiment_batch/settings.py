@@ -65,7 +65,7 @@ class TrainSettings:
     """Share of each label that is spread over all classes."""
     random_crops: float | None = None
     """Probability with which a long training text is cut to a random part each time that it is drawn; None takes the
-    one that fits the number of rows."""
+    one that fits the number of rows, and the student if there are unlabelled texts."""
     weight_average: float | None = None
     """Decay of the moving average of the weights that is validated and saved; 0 keeps no average, None takes the decay
     that fits the lengths of the texts."""

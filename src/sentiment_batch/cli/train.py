@@ -119,7 +119,7 @@ train_setting = functools.partial(setting, TrainSettings())
     TRAINING,
     "random_crops",
     "Cut a text of more than 48 tokens to a random part with this probability, each time it is learned from. The "
-    "default is 0.7 for fewer than 500 texts to learn from, else 0.",
+    "default is 0.7 for fewer than 500 texts to learn from, else 0.5 for a student with --unlabelled, else 0.",
     "SHARE",
 )
 @train_setting(TRAINING, "class_weights", "With auto, a rare class counts as much as others.", choices=CLASS_WEIGHTS)

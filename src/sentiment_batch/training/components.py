@@ -102,9 +102,16 @@ class Setup:
             validation=self.tokenize(self.data.validation.take(np.flatnonzero(folds.validation_M == fold))),
         )
 
-    def with_texts(self, training: TokenizedTexts, schedule: Schedule) -> Setup:
-        """The same run with other training texts. Random crops are chosen anew for their number."""
-        config = replace(self.config, random_crops=_choose_random_crops(self.config.settings, training))
+    def with_texts(self, training: TokenizedTexts, schedule: Schedule, *, crops_of_many: float = 0.0) -> Setup:
+        """The same run with other training texts. Random crops are chosen anew for their number.
+
+        Args:
+            training: the texts.
+            schedule: the steps to train them in.
+            crops_of_many: the share of random crops if the texts are many and the settings leave the share open.
+        """
+        crops = _choose_random_crops(self.config.settings, training, crops_of_many)
+        config = replace(self.config, random_crops=crops)
         return replace(self, training=training, schedule=schedule, config=config)
 
     def save(self, folder: Path) -> None:
@@ -245,10 +252,12 @@ def _choose_weight_average(settings: TrainSettings, training: TokenizedTexts) ->
     return WEIGHT_AVERAGE, [f"the weights of the run's steps are averaged, with a decay of at most {WEIGHT_AVERAGE:g}"]
 
 
-def _choose_random_crops(settings: TrainSettings, training: TokenizedTexts) -> float:
+def _choose_random_crops(settings: TrainSettings, training: TokenizedTexts, of_many: float = 0.0) -> float:
     if settings.random_crops is not None:
         return settings.random_crops
-    return RANDOM_CROPS if len(training) < MIN_ROWS_WITHOUT_CROPS and _has_long(training) else 0.0
+    if not _has_long(training):
+        return 0.0
+    return RANDOM_CROPS if len(training) < MIN_ROWS_WITHOUT_CROPS else of_many
 
 
 def _describe_random_crops(share: float, settings: TrainSettings, training: TokenizedTexts) -> list[str]:

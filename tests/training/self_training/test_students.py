@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,8 @@ from sentiment_batch.training import components
 from sentiment_batch.training.components import set_up
 from sentiment_batch.training.folds import FinishedFold
 from sentiment_batch.training.prepare import prepare
-from sentiment_batch.training.self_training.distillation import DistillationPlan
+from sentiment_batch.training.self_training import distillation
+from sentiment_batch.training.self_training.distillation import STUDENT_CROPS, DistillationPlan
 from sentiment_batch.training.self_training.students import ALL_ROWS, Students
 from sentiment_batch.training.self_training.unlabelled_file import UnlabelledTexts
 
@@ -57,15 +60,37 @@ def learn(students, setup, part):
     return training, rows
 
 
-@pytest.mark.parametrize(("limit", "chosen", "expected"), [(121, None, 0.0), (123, None, 0.7), (121, 0.5, 0.5)])
-def test_a_student_crops_if_its_own_texts_are_few(setup, monkeypatch, limit, chosen, expected):
+@pytest.mark.parametrize(
+    ("limit", "chosen", "expected"), [(121, None, STUDENT_CROPS), (123, None, 0.7), (121, 0.3, 0.3), (121, 0.0, 0.0)]
+)
+def test_a_student_crops_more_often_if_its_texts_are_few(setup, monkeypatch, limit, chosen, expected):
     monkeypatch.setattr(components, "MIN_CROP_TOKENS", 4)
     monkeypatch.setattr(components, "MIN_ROWS_WITHOUT_CROPS", limit)
     run = setup(random_crops=chosen)
-    assert run.config.random_crops == (chosen or 0.7), "120 labelled rows are few"
+    assert run.config.random_crops == (0.7 if chosen is None else chosen), "120 labelled rows are few"
     student = students_of(run, [teacher(run, part, [SURE, SURE]) for part in range(3)]).make(run, ALL_ROWS)
     assert len(student.training) == 122
     assert student.config.random_crops == expected
+
+
+def test_a_student_of_an_ensemble_alone_crops_as_its_teachers(setup, monkeypatch):
+    monkeypatch.setattr(components, "MIN_CROP_TOKENS", 4)
+    monkeypatch.setattr(components, "MIN_ROWS_WITHOUT_CROPS", 1)
+    run = setup(folds=0, ensemble=2)
+    taught = np.zeros((len(run.data.training), 2), dtype=np.float32)
+    plan = DistillationPlan(unlabelled=None, members=2, confidence=0.8, weight=0.5)
+    student = Students(run, plan, [replace(teacher(run, 0, [SURE], taught=taught), unlabelled_MK=None)] * 2).make(run, 0)
+    assert student.config.random_crops == run.config.random_crops == 0.0
+
+
+@pytest.mark.parametrize(("longest", "chosen", "noted"), [(4, None, True), (4, 0.5, False), (400, None, False)])
+def test_the_random_parts_of_a_student_are_said(setup, monkeypatch, longest, chosen, noted):
+    monkeypatch.setattr(distillation, "MIN_CROP_TOKENS", longest)
+    run = setup(random_crops=chosen)
+    plan = DistillationPlan(unlabelled=POOL, members=1, confidence=0.8, weight=0.5)
+    notes = [note for note in distillation.describe_cost(run, plan) if "random part" in note]
+    wanted = "the student learns from a random part of a text of more than 4 tokens in 50 % of the cases. `random_"
+    assert [note.startswith(wanted) for note in notes] == [True] * noted
 
 
 def test_a_student_learns_from_the_teacher_of_its_fold_alone(setup):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sentiment_batch.progress import show_progress
-from sentiment_batch.training.batches import TokenizedTexts
+from sentiment_batch.training.batches import MIN_CROP_TOKENS, TokenizedTexts
 from sentiment_batch.training.loop import compute_logits
 from sentiment_batch.training.self_training.soft_labels import DEFAULT_CONFIDENCE, DEFAULT_WEIGHT
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 TEXTS_AT_ONCE = 1_024
 """Texts that are tokenized and labelled together. This limits the memory for tokens."""
+STUDENT_CROPS = 0.5
+"""How often a student crops a long text that it draws, if it has unlabelled texts. Its teachers saw the whole text, so
+it learns that a part has the label of the whole; see benchmarks/."""
 FORWARD_SHARE = 1 / 3
 """The work of labelling a text, as a share of the work of learning from it once: a forward pass without a backward."""
 
@@ -75,6 +78,11 @@ def describe_cost(setup: Setup, plan: DistillationPlan) -> list[str]:
             f"{plan.confidence:g}. It weighs {plan.weight:g} of a labelled row. See `unlabelled_confidence` and "
             "`unlabelled_weight`"
         )
+        if setup.config.settings.random_crops is None and setup.training.tokens.lengths.max() > MIN_CROP_TOKENS:
+            notes.append(
+                f"the student learns from a random part of a text of more than {MIN_CROP_TOKENS} tokens in "
+                f"{100 * STUDENT_CROPS:.0f} % of the cases. `random_crops=0` keeps all texts whole"
+            )
     measured = "on the validation rows, by which its best state is chosen, too"
     if folds:
         measured = "on all rows that validate, each by a student whose teachers were not trained on it"

@@ -19,6 +19,7 @@ from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.training.batches import TokenizedTexts
 from sentiment_batch.training.folds import FinishedFold, join_logits
 from sentiment_batch.training.schedule import Schedule, plan_schedule
+from sentiment_batch.training.self_training.distillation import STUDENT_CROPS
 from sentiment_batch.training.self_training.gain import SelfTraining, find_right, measure_loss, measure_student
 from sentiment_batch.training.self_training.soft_labels import (
     PseudoLabels,
@@ -106,7 +107,7 @@ class Students:
         )
         codes = np.concatenate([codes_N, pseudo_labels.soft_SK.argmax(axis=1)])
         training = TokenizedTexts(setup.tokenizer(texts), codes, setup.training.pad_id, soft_labels)
-        return setup.with_texts(training, self.schedule)
+        return setup.with_texts(training, self.schedule, crops_of_many=STUDENT_CROPS if unlabelled else 0.0)
 
     def measure(self, students: Sequence[FinishedFold]) -> SelfTraining:
         """Measure the gain over the first teacher of each part; `students` is empty if there was nothing to learn."""
