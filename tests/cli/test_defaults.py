@@ -69,6 +69,27 @@ def test_the_project_file_of_others_is_left_alone(desk, cli, tiny_model, text):
     assert "defaults" not in run.stderr
 
 
+def test_a_broken_project_file_with_our_table_is_warned_of(desk, cli, tiny_model):
+    for text in ("[tool.sentiment-batch.score]\nfail-if = 'rows < 9", "[tool . 'sentiment-batch']\n" + "#" * 1_000_001):
+        write(desk, text, "pyproject.toml")
+        run = cli("score", "a.csv", "b.csv", "-m", tiny_model, *CPU, "--quiet", "--overwrite")
+        assert (run.exit_code, run.stderr.count("\n")) == (0, 1)
+        assert run.stderr.startswith("warning: pyproject.toml cannot be read, so its defaults are not used: ")
+        assert run.stderr.endswith(". Correct it.\n")
+        assert "none (pyproject.toml cannot be read" in json.loads(cli("doctor", "--json").stdout)["defaults"]
+    write(desk, "[score]\n")
+    assert cli("score", "a.csv", "b.csv", "-m", tiny_model, *CPU, "--quiet", "--overwrite").stderr == ""
+
+
+@pytest.mark.parametrize("name", ["sentiment_batch", "Sentiment-Batch"])
+def test_a_misspelt_table_of_the_project_file_is_named(desk, cli, name):
+    write(desk, f"[tool.{name}.score]\ndecimals = 2\n", "pyproject.toml")
+    run = cli("score", "a.csv", "b.csv")
+    assert (run.exit_code, run.stdout, run.stderr.count("\n")) == (2, "", 1)
+    assert f"pyproject.toml has a table [tool.{name}], which no tool reads." in run.stderr
+    assert "Do you mean [tool.sentiment-batch]?" in run.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -52,10 +52,11 @@ def test_score_refuses_a_gate_before_anything_is_scored(score, condition, argume
     assert list(tmp_path.iterdir()) == []
 
 
-def test_conditions_in_the_environment_have_no_blanks(score, monkeypatch):
-    monkeypatch.setenv("SENTIMENT_BATCH_SCORE_FAIL_IF", "rows>1e6 share(negative)>=0%")
+def test_conditions_in_the_environment_stand_on_lines(score, monkeypatch):
+    monkeypatch.setenv("SENTIMENT_BATCH_SCORE_FAIL_IF", "rows > 1e6\nshare(negative) >= 0%\n")
     gates = json.loads(score("--json").stdout)["gates"]
-    assert [(one["condition"], one["failed"]) for one in gates] == [("rows>1e6", False), ("share(negative)>=0%", True)]
+    expected = [("rows > 1e6", False), ("share(negative) >= 0%", True)]
+    assert [(one["condition"], one["failed"]) for one in gates] == expected
 
 
 def test_neutral_can_be_a_gate_with_a_band(score):

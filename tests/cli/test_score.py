@@ -165,11 +165,21 @@ def test_options_can_stand_in_the_environment(score, table, tmp_path, monkeypatc
     failed(score(table, tmp_path / "limited.csv"), "--limit", code=2)
 
 
+def test_blanks_belong_to_the_value_of_a_variable(score, tmp_path, monkeypatch):
+    (tmp_path / "in.csv").write_text("review text,my title\ngreat,good\n")
+    for value, columns in (("review text", ["review text"]), ("review text\nmy title\n", ["review text", "my title"])):
+        monkeypatch.setenv("SENTIMENT_BATCH_SCORE_TEXT_COLUMN", value)
+        result = score(tmp_path / "in.csv", tmp_path / "out.csv", "--json", "--overwrite")
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)["text_columns"] == columns
+
+
 def test_every_option_of_every_command_has_its_own_variable():
     from sentiment_batch.cli import group
 
     for name, one in group.commands.items():
         for option in one.params:
+            assert not option.multiple or option.type.split_envvar_value("a b\nc") == ["a b", "c"]
             if option.param_type_name == "option":
                 expected = max(option.opts, key=len).lstrip("-").replace("-", "_").upper()
                 assert option.envvar == f"SENTIMENT_BATCH_{name.upper()}_{expected}"

@@ -16,6 +16,7 @@ import pytest
 from sentiment_batch import cli as command_line
 from sentiment_batch.cli import messages
 from sentiment_batch.display import BLOCK
+from tests.cli.helpers import CPU, command
 
 EVIL = "\x1b[2J\x9b31m\u202e\x07\nError: forged\r\nwarning: forged\u2028"
 """What steers a terminal, turns text around, and begins lines of its own."""
@@ -94,6 +95,16 @@ def test_json_keeps_every_character(cli, evil_table, make_model):
     result = cli("predict", "--model", model, "--json", "--", EVIL)
     assert json.loads(result.stdout)["text"] == EVIL
     assert set(json.loads(result.stdout)["probabilities"]) == {f"bad{EVIL}", f"good{EVIL}"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have only Unicode names")
+def test_json_keeps_a_file_name_that_is_no_utf_8(cli, tiny_model, tmp_path):
+    (tmp_path / "in.csv").write_text("text\ngreat\n", encoding="utf-8")
+    out = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")
+    assert cli("score", tmp_path / "in.csv", out, "-m", tiny_model, *CPU).exit_code == 0
+    shown, errors = command("verify", out, "--json").communicate()
+    assert json.loads(shown)["output"] == out, errors
+    assert rb"/caf\udce9.csv" in shown
 
 
 def test_only_a_record_that_is_a_block_has_several_lines(capsys):

@@ -10,7 +10,7 @@ import pytest
 
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import choose_text_columns, find_text_columns
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, UsageError
 
 BOTH = ("title", "body")
 
@@ -170,3 +170,14 @@ def test_a_column_of_lists_is_refused_with_the_text_columns():
         find_text_columns(lists, ["tags"])
     with pytest.raises(InputError, match=r"not text\. Name another .*; the columns of text are 'review'\."):
         find_text_columns(lists.append(pa.field("review", pa.string())), ["tags"])
+
+
+def test_a_column_that_is_named_twice_is_refused():
+    with pytest.raises(UsageError, match="`text_column` names 'text' more than once"):
+        choose_text_columns(TableReader(table(text=LONG, title=LONG)), ("text", "title", "text"))
+
+
+def test_repeated_columns_do_not_hide_the_others():
+    rows = pa.table([LONG, LONG, ["a", "b"]], names=["n", "n", "kind"])
+    with pytest.raises(InputError, match="Name it with `text_column`"):
+        choose_text_columns(TableReader(rows))

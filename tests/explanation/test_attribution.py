@@ -238,6 +238,8 @@ def test_one_text_is_one_explanation_and_the_model_is_kept(trained, monkeypatch)
         (["x"], {"neutral_band": 0.7}, "neutral_band` is for scoring"),
         (["x"], {"colour": 1}, "The settings of scoring are"),
         (7, {}, "explain takes one text or several, not a value of the type int"),
+        (b"good", {}, "explain takes one text or several, not a value of the type bytes"),
+        (np.array("good film"), {}, "explain takes one text or several, not a value of the type ndarray"),
     ],
 )
 def test_a_wrong_call_is_one_clear_line(trained, texts, settings, part):

@@ -155,3 +155,11 @@ def test_a_stream_is_no_table_to_train_on_and_the_cure_works(scorer, tmp_path):
     with pytest.raises(InputError, match=r"such as datasets\.Dataset\.from_list\(list\(data\)\)"):
         train(given, tmp_path / "model")
     assert datasets.Dataset.from_list(list(given))["text"][:] == TEXTS
+
+
+def test_rows_that_a_function_transforms_are_refused(scorer):
+    changed = dataset().with_transform(lambda rows: {"other": rows["text"]})
+    for given in (changed, datasets.DatasetDict({"train": changed})):
+        with pytest.raises(InputError, match=r"a function transforms the rows.*with_format\(None\)"):
+            scorer(given)
+    assert len(scorer(changed.with_format(None))) == 5

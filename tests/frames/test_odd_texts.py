@@ -9,7 +9,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from sentiment_batch import evaluate
 from sentiment_batch.data.formats import open_reader
+from sentiment_batch.errors import InputError
 from sentiment_batch.explanation.attribution import explain_texts
 
 TEXTS = ["the film was great", "boring and dull", None]
@@ -66,3 +68,26 @@ def test_invisible_texts_and_words_for_nothing_have_no_sentiment(scorer, caplog)
     found = labels(scorer(pd.DataFrame({"text": texts})))
     assert [label is None for label in found] == [True, True, True, True, True, False, False]
     assert "words for a missing value count as no text: 'NULL' (2), '\\\\N' (1), 'n/a' (1)" in caplog.messages
+
+
+def test_half_a_surrogate_pair_in_a_column_name_is_read(scorer):
+    frame = pd.DataFrame([["a fine film", 1]], columns=pd.Index(["te\ud800xt", "x"], dtype=object))
+    expected = scorer(["a fine film"])["sentiment_score"].tolist()
+    for name in ("te\ud800xt", "te\ufffdxt"):
+        scored = scorer(frame, text_column=name)
+        assert scored["sentiment_score"].tolist() == expected
+        assert list(scored)[:2] == ["te\ud800xt", "x"]
+    with pytest.raises(InputError, match="the columns of text are 'te\ufffdxt'"):
+        scorer(frame, text_column="x")
+    labelled = pd.DataFrame({"text": ["fine", "dull"] * 2, "mood": ["positive", "negative"] * 2})
+    labelled.columns = pd.Index(["text", "mo\ud800d"], dtype=object)
+    assert evaluate(labelled, scorer.model, label_column="mo\ud800d", device="cpu").rows == 4
+
+
+@pytest.mark.parametrize("named", [None, "text"])
+def test_half_a_surrogate_pair_in_a_stream_is_scored(scorer, named):
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"text": datasets.Value("string")}) if named is None else None
+    rows = datasets.IterableDataset.from_generator(lambda: iter([{"text": "fine \ud800"}]), features=features)
+    (found,) = scorer(rows, text_column="text")
+    assert found["sentiment"] == scorer(["fine \ufffd"])["sentiment"][0]

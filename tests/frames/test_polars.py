@@ -7,10 +7,14 @@ import decimal
 import pickle
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
+from sentiment_batch import summarize
 from sentiment_batch.errors import InputError, UsageError
+from sentiment_batch.frames import wrap_frame
+from sentiment_batch.frames.polars import _to_arrow
 
 TEXTS = ["the film was great", None, "boring and dull", " ", "the film was great"]
 ADDED = ["sentiment", "sentiment_score"]
@@ -144,3 +148,64 @@ def test_a_lazy_frame_can_be_sent_to_another_process(scorer):
     rows = frame().select("n", "text")
     sent = pickle.loads(pickle.dumps(scorer(rows.lazy())))
     assert_frame_equal(sent.collect(), scorer(rows))
+
+
+LARGE = [1, 2**100, None]
+
+
+@pytest.mark.parametrize("name", ["Int128", "UInt128"])
+def test_integers_of_128_bits_are_read_with_all_digits(name):
+    kind = getattr(pl, name)
+    rows = pl.DataFrame(
+        {
+            "plain": pl.Series(LARGE, dtype=kind),
+            "list": pl.Series([[one] for one in LARGE], dtype=pl.List(kind)),
+            "array": pl.Series([[one] for one in LARGE], dtype=pl.Array(kind, 1)),
+            "struct": pl.Series([{"n": one} for one in LARGE], dtype=pl.Struct({"n": kind})),
+        }
+    )
+    found = wrap_frame(rows).table().to_pydict()
+    digits = ["1", str(2**100), None]
+    assert found["plain"] == digits
+    assert found["list"] == found["array"] == [[one] for one in digits]
+    assert found["struct"] == [{"n": one} for one in digits]
+
+
+def test_groups_of_128_bits_are_counted_apart():
+    groups = pl.Series([1, 2, 2**100] * 2, dtype=pl.Int128)
+    rows = pl.DataFrame({"sentiment": ["a", "b"] * 3, "sentiment_score": [0.9] * 6, "g": groups})
+    found = summarize(rows, by="g", words=0).to_json()["by"]
+    assert {one["group"]["g"]: one["rows"] for one in found} == {"1": 2, "2": 2, str(2**100): 2}
+
+
+def test_a_text_beside_a_number_of_128_bits_is_scored(scorer):
+    kind = pl.Struct({"text": pl.String, "n": pl.Int128})
+    rows = pl.DataFrame({"inside": pl.Series([{"text": text, "n": 1} for text in TEXTS], dtype=kind)})
+    expected = scorer(pl.DataFrame({"text": TEXTS}))
+    assert scorer(rows, text_column="inside.text").select(ADDED).equals(expected.select(ADDED))
+    with pytest.raises(InputError, match=r"'inside\.n' holds double, not text"):
+        scorer(rows, text_column="inside.n")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_number_of_128_bits_is_no_text(scorer, lazy):
+    rows = pl.DataFrame({"text": pl.Series([2**100] * 3, dtype=pl.Int128), "kind": ["a", "b", "c"]})
+    rows = rows.lazy() if lazy else rows
+    with pytest.raises(InputError, match="'text' holds objects or numbers, which is no text"):
+        scorer(rows)
+    with pytest.raises(InputError, match="column 'text' holds Int128, not text"):
+        scorer(rows, text_column="text")
+
+
+class Unknown(pl.Series):
+    """A column of a type that Arrow lacks."""
+
+    def to_frame(self, name=None):
+        raise pa.ArrowInvalid("no such type")
+
+
+def test_a_column_of_an_unknown_type_is_never_nulls():
+    array, _ = _to_arrow(Unknown("n", [1, 2]), strict=False)
+    assert array.to_pylist() == ["1", "2"]
+    with pytest.raises(InputError, match="column 'n' holds a value of the type list"):
+        _to_arrow(Unknown("n", [[1]]), strict=True)

@@ -120,3 +120,8 @@ def test_a_text_of_one_window_keeps_its_logits(logits, data):
     combined = average_segments(long, owners, lengths)
     assert (combined[:-1] == logits[:-1]).all()
     assert (average_segments(logits, np.arange(len(logits)), lengths[: len(logits)]) == logits).all()
+
+
+def test_half_a_surrogate_pair_is_no_part_of_a_prefix():
+    with pytest.raises(UsageError, match=r"`prefix` is '\\ud800', which holds half a surrogate pair"):
+        AddedColumns(labels=("a", "b"), prefix="\ud800", probabilities=False, decimals=4)

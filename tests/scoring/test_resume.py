@@ -17,6 +17,7 @@ import pytest
 
 from sentiment_batch.data import formats, readers, writers
 from sentiment_batch.errors import InputError, OutputError
+from sentiment_batch.files.checksums import checked_json, hash_json
 from sentiment_batch.plugins.hookspecs import hookimpl
 from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.records import Split, WriteOptions
@@ -245,6 +246,26 @@ def test_another_version_is_refused_by_name(run, monkeypatch):
         run("out.csv")
 
 
+def test_another_version_of_pyarrow_is_refused_by_name(run, monkeypatch):
+    run("out/", 2)
+    monkeypatch.setattr(pa, "__version__", "9.9")
+    with pytest.raises(OutputError, match=r"pyarrow was .* and is 9\.9"):
+        run("out/")
+
+
+def test_a_run_of_an_earlier_version_stored_no_pyarrow(run, tmp_path):
+    run("out/", 2)
+    work = tmp_path / ".out.scoring"
+    stored = json.loads((work / "job.json").read_text())["content"]
+    del stored["job"]["pyarrow"], stored["job"]["plugins"]
+    (work / "job.json").write_bytes(checked_json(stored))
+    for number in range(2):
+        record = json.loads((work / f"part-0000{number}.json").read_text())["content"]
+        (work / f"part-0000{number}.json").write_bytes(checked_json(record | {"job": hash_json(stored)}))
+    with pytest.raises(OutputError, match=r"begun by another run: pyarrow was not given and is \d[^;]*\. Repeat"):
+        run("out/")
+
+
 def test_another_kind_of_cpu_is_refused_by_name(run, scorer, tmp_path, monkeypatch):
     run("out.csv", 2)
     elsewhere = dataclasses.replace(scorer.description, hardware="Intel CPU, AVX512")
@@ -318,7 +339,7 @@ def test_any_flipped_bit_in_a_part_is_found(run, tmp_path, out, ending, caplog):
         name.write_bytes(bytes(damaged))
         journal = Journal(work, out)
         if ending == "job":
-            with pytest.raises(OutputError, match="was begun by another run"):
+            with pytest.raises(OutputError, match=r"its description .*job\.json is missing or damaged\. Start over"):
                 journal.begin({}, restart=False)
         else:
             assert len(journal._files.find_first()[0]) == 1
@@ -326,6 +347,21 @@ def test_any_flipped_bit_in_a_part_is_found(run, tmp_path, out, ending, caplog):
     if ending != "job":
         assert run(out).rows_resumed == PART
         assert content(tmp_path / out) == content(tmp_path / ("whole-" + out))
+
+
+@pytest.mark.parametrize("out", ["out.csv", "out/"])
+@pytest.mark.parametrize("data", [None, b"", b'{"content": {"format": 3}, "sha256": ""}'])
+def test_a_run_without_its_description_says_so(run, tmp_path, out, data):
+    run(out, 2)
+    job = tmp_path / f".{out.rstrip('/')}.scoring" / "job.json"
+    job.unlink()
+    if data is not None:
+        job.write_bytes(data)
+    with pytest.raises(
+        OutputError, match=rf"its description {job} is missing or damaged\. Start over with `restart=Tr"
+    ):
+        run(out)
+    assert run(out, restart=True).rows_resumed == 0
 
 
 def test_standard_input_cannot_be_resumed_and_a_line_reports_it(run, source, tmp_path, monkeypatch, caplog):
@@ -528,12 +564,13 @@ class Versioned(Rows):
 def plugin(monkeypatch):
     """Installs a reader of `db://` and of `.rows`, and a writer that records everything."""
 
-    def plugin(reader):
+    def plugin(reader, version="1.0"):
         @hookimpl
         def register_readers(registry):
             registry.add("rows", reader, suffixes=(".rows",), schemes=("db",))
 
-        point = SimpleNamespace(name="rows", dist=None, load=lambda: SimpleNamespace(register_readers=register_readers))
+        dist = SimpleNamespace(name="rows-plugin", version=version)
+        point = SimpleNamespace(name="rows", dist=dist, load=lambda: SimpleNamespace(register_readers=register_readers))
         fresh = Plugins((readers, writers), lambda: [point])
         monkeypatch.setattr(formats, "get_plugins", lambda: fresh)
 
@@ -550,6 +587,16 @@ def test_a_plugins_reader_that_reports_its_state_can_be_resumed(run, plugin, tmp
     monkeypatch.setattr(Rows, "version", 2)
     with pytest.raises(OutputError, match=r"the input was .*1.* and is .*2"):
         run("more.csv", source="db://host/table")
+
+
+def test_another_version_of_a_plugin_is_refused_by_name(run, plugin):
+    plugin(Versioned, "1.0")
+    run("out/", 2, source="db://host/table")
+    assert run("out/", source="db://host/table").rows_resumed == 2 * PART
+    run("more/", 2, source="db://host/table")
+    plugin(Versioned, "1.1")
+    with pytest.raises(OutputError, match=r"another run: plugins were rows-plugin 1\.0 and are rows-plugin 1\.1\."):
+        run("more/", source="db://host/table")
 
 
 def test_a_plugins_reader_without_a_state_cannot_be_resumed(run, plugin, tmp_path, caplog):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -168,3 +170,30 @@ def test_tokens_of_a_model_elsewhere_need_no_second_model(tiny_model, monkeypatc
     found = Scorer(model=alone.model, settings=alone.settings).tokens(texts)
     for one, other in ((found.ids, expected.ids), (found.lengths, expected.lengths), (found.cut, expected.cut)):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (pa.array([1, 2]), "the array holds int64, not text"),
+        (pa.array([datetime.date(2026, 1, 1)]), "holds date32"),
+        (pa.array([["a"]]), "holds list<item: string>, not text"),
+        (pa.array([{"a": "b"}]), "holds struct<a: string>, not text"),
+        ("abc", "this is a single text"),
+        (b"abc", "this is a single text"),
+        ([1, "a"], "the type list is no array of texts"),
+        (np.array("a"), "the type ndarray is no array of texts"),
+        (pa.table({"text": ["a"]}), "the type Table is no array of texts"),
+        (pd.DataFrame({"text": ["a"]}), "the type DataFrame is no array of texts"),
+    ],
+    ids=str,
+)
+def test_what_is_no_array_of_texts_is_refused(scorer, wrong, message):
+    for call in (scorer.labels_of, scorer.annotations_of):
+        with pytest.raises(InputError, match=message):
+            call(wrong)
+
+
+def test_arrays_without_a_text_have_no_labels(scorer):
+    assert scorer.labels_of(pa.nulls(2)).to_pylist() == [None, None]
+    assert scorer.labels_of(["fine \ud800"]).equals(scorer.labels_of(pa.array(["fine \ufffd"])))

@@ -258,3 +258,24 @@ def test_the_result_as_json_is_plain(scored, tiny_model):
     assert found["label_values"] == {"negative": "negative", "positive": "positive"}
     assert found["left_out"] == ["sentiment", "sentiment_score", "sentiment_negative", "sentiment_positive"]
     assert str(selection).startswith("7 rows of 300 (10 without a score), chosen among the 140 most uncertain ones\n")
+
+
+@pytest.mark.parametrize(
+    ("index", "written"),
+    [
+        (pd.RangeIndex(300), []),
+        (pd.Index([f"k{n}" for n in range(300)], name="key"), ["key"]),
+        (pd.RangeIndex(300, name="key"), ["key"]),
+        (pd.Index(range(7, 307)).astype(str), ["index"]),
+        (pd.MultiIndex.from_product([range(100), list("abc")], names=["n", None]), ["n", "level_1"]),
+        (pd.Index([f"{n:04d}" for n in range(300)], name="id"), []),
+    ],
+    ids=["count", "named", "named count", "keys", "nested", "a column already"],
+)
+def test_the_output_keeps_the_index_of_a_pandas_frame(scored, tiny_model, tmp_path, index, written):
+    found = select(scored.set_axis(index), 5, tiny_model, output=tmp_path / "o.parquet", **CPU)
+    assert list(found) == ["id", "review", "shop", "label"]
+    rows = pq.read_table(tmp_path / "o.parquet")
+    assert rows.column_names == [*written, "id", "review", "shop", "label"]
+    for place, name in enumerate(written):
+        assert rows[name].to_pylist() == list(found.index.get_level_values(place))

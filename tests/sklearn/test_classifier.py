@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from pathlib import Path
 
@@ -258,3 +259,36 @@ def test_every_setting_of_training_can_be_chosen():
 
     left_out = {"warmup", "limit", "learning_curve"}  # scikit-learn has a learning_curve of its own
     assert set(TrainSettings.__dataclass_fields__) - left_out <= set(SentimentClassifier().get_params())
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, dict.fromkeys])
+def test_what_has_no_order_is_refused(make, fitted, kind):
+    with pytest.raises(ValueError, match=r"X is a \w+, which has no rows. Give a list"):
+        make().fit(kind(TEXTS), LABELS)
+    with pytest.raises(ValueError, match=r"y is a \w+, which has no rows"):
+        make().fit(TEXTS[:2], kind(LABELS))
+    with pytest.raises(ValueError, match=r"X is a \w+, which has no rows"):
+        fitted.predict(kind(TEXTS))
+
+
+@pytest.mark.parametrize("labels", [[1, "a"], [True, 2], ["a", True]], ids=str)
+@pytest.mark.parametrize("kind", [list, pd.Series])
+def test_labels_of_several_kinds_are_refused(make, labels, kind):
+    with pytest.raises(ValueError, match=r"y mixes (\w| )+ and (\w| )+\. Write all labels in one way"):
+        make().fit(TEXTS, kind(labels * 60))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_fitted_estimator_shares_its_model(make, copied):
+    found = make(epochs=1).fit(TEXTS, LABELS)
+    expected, folder = found.predict_proba(TEXTS), Path(found.folder_)
+    other = copied(found)
+    assert other.get_params() == found.get_params()
+    del found
+    other._scorer = None  # so that it loads the model again
+    assert (other.predict_proba(TEXTS) == expected).all()
+    again = copied(other).fit(TEXTS, LABELS[::-1])
+    assert again.folder_ != other.folder_
+    assert folder.exists()
+    del other
+    assert not folder.exists()

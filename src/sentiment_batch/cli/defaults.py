@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
@@ -19,12 +20,14 @@ import click
 from click.core import ParameterSource
 
 from sentiment_batch.cli.option_words import find_long_flag
-from sentiment_batch.errors import UsageError
+from sentiment_batch.errors import UsageError, reason
 
 DEFAULTS_FILE = "sentiment-batch.toml"
 PROJECT_FILE = "pyproject.toml"
 PROJECT_TABLE = "sentiment-batch"
 """The table below `[tool]` in `pyproject.toml`."""
+_MENTION = re.compile(rb"""tool\s*\.\s*["']?sentiment[-_]batch""")
+"""What a project file holds that has defaults for us, even if it cannot be parsed."""
 MAX_BYTES = 1_000_000
 """Bytes of a file with defaults. A longer file is something else, and might fill the memory."""
 PREFIX = "SENTIMENT_BATCH_"
@@ -40,7 +43,7 @@ def find_defaults_file() -> tuple[str, Mapping[str, Any]] | None:
     """The name of the file with defaults in the current folder, and its tables; None if there is none.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or the table in the project file has a misspelt name.
     """
     for name in (DEFAULTS_FILE, PROJECT_FILE):
         if not os.path.lexists(name):
@@ -52,10 +55,36 @@ def find_defaults_file() -> tuple[str, Mapping[str, Any]] | None:
                 continue
             raise UsageError(f"{name} cannot be read: {error}. Correct it, or move it away.") from error
         if name == PROJECT_FILE:
-            tool = tables.get("tool")
-            tables = tool.get(PROJECT_TABLE) if isinstance(tool, dict) else None
+            tables = _find_own_table(tables.get("tool"))
         if isinstance(tables, dict):
             return name, tables
+    return None
+
+
+def _find_own_table(tool: Any) -> Any:
+    """The table of this program in the tables of all tools; None if there is none.
+
+    Raises:
+        UsageError: its name is misspelt.
+    """
+    for name in tool if isinstance(tool, dict) else ():
+        if name != PROJECT_TABLE and name.replace("_", "-").casefold() == PROJECT_TABLE:
+            raise UsageError(
+                f"{PROJECT_FILE} has a table [tool.{name}], which no tool reads. Do you mean [tool.{PROJECT_TABLE}]?"
+            )
+    return tool.get(PROJECT_TABLE) if isinstance(tool, dict) else None
+
+
+def find_lost_defaults() -> str | None:
+    """Why the defaults in the project file are not used, if it cannot be parsed and mentions them; else None."""
+    if os.path.lexists(DEFAULTS_FILE) or not Path(PROJECT_FILE).is_file():
+        return None
+    try:
+        _read_tables(PROJECT_FILE)
+    except (OSError, ValueError, RecursionError) as error:
+        with contextlib.suppress(OSError), open(PROJECT_FILE, "rb") as file:
+            if _MENTION.search(file.read(MAX_BYTES)):
+                return f"{PROJECT_FILE} cannot be read, so its defaults are not used: {reason(error)}"
     return None
 
 
@@ -157,6 +186,8 @@ def list_notices() -> Iterator[tuple[bool, str]]:
     if used:
         words = " ".join(_format_option(one, context.params.get(one.name or "")) for one in used)
         yield False, f"defaults from {context.meta.get(_USED_FILE, DEFAULTS_FILE)}: {words}"
+    if lost := find_lost_defaults():
+        yield True, f"{lost}. Correct it."
     for variable, close in find_unknown_variables(list_commands(context)):
         yield True, f"the environment variable {variable} has no effect.{close}"
 

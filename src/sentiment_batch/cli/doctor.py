@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from sentiment_batch.cli import options
-from sentiment_batch.cli.defaults import DEFAULTS_FILE, find_defaults_file, find_unknown_variables, list_commands
+from sentiment_batch.cli.defaults import (
+    DEFAULTS_FILE,
+    find_defaults_file,
+    find_lost_defaults,
+    find_unknown_variables,
+    list_commands,
+)
 from sentiment_batch.cli.help import command
 from sentiment_batch.cli.messages import print_json
 from sentiment_batch.cli.tables import print_table
@@ -92,6 +98,6 @@ def _describe_defaults() -> str:
     """The name of the file with defaults of options, and the commands that it has a table for."""
     found = find_defaults_file()
     if found is None:
-        return f"none (there is no {DEFAULTS_FILE} in this folder)"
+        return f"none ({find_lost_defaults() or f'there is no {DEFAULTS_FILE} in this folder'})"
     name, tables = found
     return f"{name} ({', '.join(tables) or 'empty'})"

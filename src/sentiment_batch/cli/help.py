@@ -56,6 +56,14 @@ class OptionWithHeading(click.Option):
         self.heading = heading
 
 
+class _TextLines(click.types.StringParamType):
+    """Text, of an option that may be repeated. Click would split its variable of the environment at every blank."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """The values of a variable, which has one on each line."""
+        return [line for line in rv.split("\n") if line.strip()]
+
+
 def heading_of(option: click.Option) -> str:
     """The heading of an option in the help. Click's own options, such as --help, stand under `MESSAGES`."""
     return option.heading if isinstance(option, OptionWithHeading) else MESSAGES
@@ -119,8 +127,9 @@ def option(
         kind: the type of the value, `bool` for a switch; None takes text.
         metavar: the word for the value in the help; None takes the name of the type.
         default: the value if the option is not given. The help shows it.
-        several: the option may be given several times.
+        several: the option may be given several times. Its values are text.
     """
+    kind = _TextLines() if several else kind
     settings: dict[str, Any] = {"is_flag": True} if kind is bool and "/" not in names else {"type": kind}
     if default is not None:
         settings |= {"default": default, "show_default": True}

@@ -53,8 +53,8 @@ def print_block(text: str, *, to_stderr: bool = False) -> None:
 
 
 def print_json(values: object) -> None:
-    """Print a result on standard output, as one line of JSON."""
-    click.echo(json.dumps(values, ensure_ascii=False))
+    """Print a result on standard output, as one line of JSON. A byte of a file name that is no UTF-8 is an escape."""
+    click.echo(json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace").decode())
 
 
 def guard_terminal() -> None:

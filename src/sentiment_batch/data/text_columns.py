@@ -28,6 +28,7 @@ from sentiment_batch.data.columns import (
     is_binary,
 )
 from sentiment_batch.data.readers.base import stream_batches
+from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.data.text_values import are_equal, holds_long_texts, holds_single_words, list_long_texts
 from sentiment_batch.data.usual_names import LONG_TEXT_NAMES, TEXT_NAMES, find_usual_name, simplify_name
 from sentiment_batch.errors import InputError, UsageError, listed
@@ -60,6 +61,7 @@ def choose_text_columns(
 
     Raises:
         InputError: a chosen column is missing or holds no text, or no text column was found.
+        UsageError: a column is chosen twice.
     """
 
     def find(names: Sequence[str]) -> tuple[str, ...]:
@@ -67,6 +69,8 @@ def choose_text_columns(
         return tuple(found)
 
     if chosen:
+        if (name := _find_repeated(chosen)) is not None:
+            raise UsageError(f"`text_column` names {name!r} more than once. Name each column once.")
         return TextColumns(names=find(chosen), assumed=False)
     wanted = tuple(trained())
     schema = table if isinstance(table, pa.Schema) else table.schema
@@ -96,6 +100,8 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     Raises:
         InputError: a chosen column is missing or holds no text, or no text column was found.
     """
+    if not schema.names:
+        raise InputError("the table has no columns, so it holds no text.")
     if chosen:
         for name in chosen:
             _check_text(schema, name)
@@ -104,8 +110,7 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
         schema = infer_json_types(schema, sample)
     counts = collections.Counter(schema.names)
     unique = [field for field in schema if counts[field.name] == 1]
-    # The type of a column of nulls says nothing, so only its name can make it a text column.
-    possible = [field for field in unique if holds_text(field.type) or _is_named_null(field)]
+    possible = [field for field in unique if _may_be_text(field)]
     possible = [field for field in possible if OBJECT_MARK not in (field.metadata or {})]
     texts = [field.name for field in possible]
     usual = [name for name in texts if simplify_name(name) in TEXT_NAMES]
@@ -118,12 +123,18 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
         return [found]
     if len(texts) == 1 and len(schema) == 1:
         return texts
+    repeated = _find_repeated([field.name for field in schema if _may_be_text(field)])
+    if repeated is not None and not long and (not texts or simplify_name(repeated) in TEXT_NAMES):
+        raise InputError(
+            f"cannot tell which column holds the text: {counts[repeated]} columns are called {repeated!r}. Rename them "
+            "so that `text_column` can name one."
+        )
     if not long and (rows_inside := explain_rows_inside(schema)):
         raise InputError(f"no column holds the text: {rows_inside}.")
     inside = None if long else _find_text_inside(schema)
     setting = "`text_column`" if inside is None else f"`text_column={json.dumps(inside, ensure_ascii=False)}`"
     raise InputError(
-        f"cannot tell which column holds the text: {_explain_no_text(counts, unique, texts, long)}. Name it with "
+        f"cannot tell which column holds the text: {_explain_no_text(unique, texts, long)}. Name it with "
         f"{setting}; the columns are {listed(schema.names)}."
     )
 
@@ -221,7 +232,8 @@ def to_column_names(text_column: object) -> tuple[str, ...]:
     """The column names in a user's `text_column`: None, one name or several. A pandas column name may be a number."""
     if text_column is None:
         return ()
-    return tuple(map(str, text_column)) if isinstance(text_column, (list, tuple)) else (str(text_column),)
+    names = text_column if isinstance(text_column, (list, tuple)) else (text_column,)
+    return tuple(replace_surrogates(str(name)) for name in names)  # as frames name such columns
 
 
 def to_column_name(name: object, setting: str) -> str | None:
@@ -231,7 +243,7 @@ def to_column_name(name: object, setting: str) -> str | None:
         UsageError: it is no name of a column.
     """
     if name is None or isinstance(name, str):
-        return name
+        return None if name is None else str(replace_surrogates(name))
     if isinstance(name, int) and not isinstance(name, bool):
         return str(name)
     raise UsageError(f"`{setting}` is {name!r}; it must be the name of one column.")
@@ -288,18 +300,14 @@ def _list_texts(schema: pa.Schema) -> list[str]:
     return [path for path, field in list_paths(schema) if holds_text(field.type)]
 
 
-def _explain_no_text(
-    counts: collections.Counter[str], unique: Sequence[pa.Field], texts: Sequence[str], long: Sequence[str]
-) -> str:
+def _explain_no_text(unique: Sequence[pa.Field], texts: Sequence[str], long: Sequence[str]) -> str:
     """Why no text column was found, as part of a sentence."""
     if long:
         return f"{listed(long)} could all be it"
-    for name in counts:
-        if counts[name] > 1 and simplify_name(name) in TEXT_NAMES:
-            return f"{name!r} occurs {counts[name]} times, so all but one of these need another name"
     for field in unique:
         if simplify_name(field.name) in TEXT_NAMES and field.name not in texts:
-            return f"{field.name!r} holds {describe_type(field.type)}, which is no text"
+            kind = "objects or numbers" if OBJECT_MARK in (field.metadata or {}) else describe_type(field.type)
+            return f"{field.name!r} holds {kind}, which is no text"
     return "none has a usual name or holds long texts"
 
 
@@ -314,8 +322,14 @@ def _check_text(schema: pa.Schema, name: str) -> None:
         raise InputError(f"{what}. Name another with `text_column`; the columns of text are {listed(texts)}.")
 
 
-def _is_named_null(field: pa.Field) -> bool:
-    return pa.types.is_null(field.type) and simplify_name(field.name) in TEXT_NAMES
+def _may_be_text(field: pa.Field) -> bool:
+    """True if a column can hold texts by its type. A column of nulls has none, so its name must be a usual one."""
+    return holds_text(field.type) or (pa.types.is_null(field.type) and simplify_name(field.name) in TEXT_NAMES)
+
+
+def _find_repeated(names: Sequence[str]) -> str | None:
+    """The first name that occurs more than once, or None."""
+    return next((name for name, count in collections.Counter(names).items() if count > 1), None)
 
 
 def _join(names: Sequence[str]) -> str:

@@ -62,11 +62,12 @@ def check_texts(texts: Any) -> list[str]:
     """The list of texts for one text or an iterable of texts; None and NaN become empty texts.
 
     Raises:
-        UsageError: `texts` is a table, or one of them is no text.
+        UsageError: `texts` is a table or holds no texts, or one of them is no text.
     """
     if isinstance(texts, str):
         return [texts]
-    if not hasattr(texts, "__iter__"):
+    # An array of NumPy without a dimension has the method, but cannot be iterated over.
+    if isinstance(texts, bytes | bytearray) or not hasattr(texts, "__iter__") or getattr(texts, "ndim", 1) == 0:
         raise UsageError(f"explain takes one text or several, not a value of the type {type(texts).__name__}.")
     if hasattr(texts, "columns") or isinstance(texts, Mapping):
         raise UsageError("explain takes texts, not a table. Give it a column of the table, such as table['text'].")

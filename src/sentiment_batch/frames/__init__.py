@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.column_paths import find_root
-from sentiment_batch.data.input_description import describe_reading, log_description
-from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import find_text_columns, to_column_names
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames import arrow, distributed, duckdb, huggingface, polars
 from sentiment_batch.frames.arrow import ArrowFrame
-from sentiment_batch.frames.base import SAMPLE_ROWS, warn_of_unlike_texts
+from sentiment_batch.frames.base import SAMPLE_ROWS, find_texts, warn_of_unlike_texts
 from sentiment_batch.frames.huggingface import HuggingFaceDataset
 from sentiment_batch.frames.pandas import PandasFrame
 from sentiment_batch.frames.polars import PolarsFrame
@@ -92,13 +90,9 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
             return annotate(frame, scorer, chosen)
     wrapped = wrap_frame(frame_texts(frame) if isinstance(frame, list | tuple) else frame)
     scorer.added.check_names(wrapped.names)
-    reader = TableReader(wrapped.table(rows=SAMPLE_ROWS))
-    found = scorer.choose_text_columns(reader, chosen)
-    if not chosen:
-        description = describe_reading(reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
-        log_description(f"the {type(frame).__name__}", description)
-    texts = list(found.names)
-    table = wrapped.table(list(dict.fromkeys(find_root(reader.schema, name) for name in texts)))
+    first = wrapped.table(rows=SAMPLE_ROWS)
+    texts = find_texts(scorer, first, chosen, frame)
+    table = wrapped.table(list(dict.fromkeys(find_root(first.schema, name) for name in texts)))
     find_text_columns(table.schema, texts)  # the first rows may have been empty
     with warn_of_unlike_texts(scorer):
         added = scorer.columns_for(table.to_batches(), texts)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.columns import to_single_array
+from sentiment_batch.data.column_paths import describe_type
+from sentiment_batch.data.columns import holds_text, to_single_array
+from sentiment_batch.data.readers.json_types import replace_surrogates
+from sentiment_batch.errors import InputError
+from sentiment_batch.frames.base import SAMPLE_ROWS, find_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -54,11 +59,49 @@ class ArrowFrame:
 
 
 def annotate_arrow_stream(stream: pa.RecordBatchReader, scorer: Scorer, chosen: Sequence[str]) -> pa.RecordBatchReader:
-    """A stream with scores. They are computed while the stream is read."""
+    """A stream with scores. They are computed while the stream is read.
+
+    Its first rows are read at once if no text column is named, because they may show which column holds the text.
+    """
     added = scorer.added
     schema = added.append_to_schema(stream.schema)
-    scored = scorer.probabilities(stream, scorer.choose_text_columns(stream.schema, chosen).names)
+    first, batches = (None, stream) if chosen else peek_rows(stream)
+    texts = find_texts(scorer, stream.schema.empty_table() if first is None else first, chosen, stream)
+    scored = scorer.probabilities(batches, texts)
     return pa.RecordBatchReader.from_batches(schema, (added.append_to_batch(*rows) for rows in scored))
+
+
+def peek_rows(batches: Iterable[pa.RecordBatch]) -> tuple[pa.Table | None, Iterator[pa.RecordBatch]]:
+    """The first rows of a stream, and the stream from its beginning. The rows are None if it has no batches."""
+    source, read = iter(batches), []
+    for batch in source:
+        read.append(batch)
+        if sum(one.num_rows for one in read) >= SAMPLE_ROWS:
+            break
+    return pa.Table.from_batches(read).slice(0, SAMPLE_ROWS) if read else None, chain(read, source)
+
+
+def to_text_table(texts: Any) -> pa.Table:
+    """A table with the column `text`, which holds texts.
+
+    Args:
+        texts: (N,) an array or another sequence of texts.
+
+    Raises:
+        InputError: it holds something else than texts.
+    """
+    if isinstance(texts, str | bytes):
+        raise InputError("this is a single text. Give several in an array, as in pyarrow.array([text]).")
+    try:
+        table = pa.table({"text": replace_surrogates(texts)})
+    except (pa.ArrowException, TypeError, ValueError, LookupError) as error:
+        raise InputError(
+            f"an object of the type {type(texts).__name__} is no array of texts. Give one, such as a column of a table."
+        ) from error
+    kind = table.schema.field("text").type
+    if not holds_text(kind) and not pa.types.is_null(kind):
+        raise InputError(f"the array holds {describe_type(kind)}, not text. Convert its values to text first.")
+    return table
 
 
 def _convert_back(kind: type, table: pa.Table) -> Any:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from sentiment_batch.data.input_description import InputDescription, log_description
+from sentiment_batch.data.readers.table import TableReader
+
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
 
@@ -48,6 +51,33 @@ class Frame(Protocol):
             without: the names of the columns to leave out.
         """
         ...
+
+
+def find_texts(scorer: Scorer, rows: pa.Table | pa.Schema, chosen: Sequence[str], frame: object) -> list[str]:
+    """The text columns of a frame. They are logged if the user did not name them.
+
+    Args:
+        scorer: the model.
+        rows: the first rows of the frame. Or its schema if no row is known, so that only names and types decide.
+        chosen: the columns that the user named.
+        frame: the frame, whose class the log names.
+
+    Raises:
+        InputError: a chosen column is missing or holds no text, or no text column was found.
+    """
+    found = scorer.choose_text_columns(rows if isinstance(rows, pa.Schema) else TableReader(_join_chunks(rows)), chosen)
+    if not chosen:
+        assumed = ("text_columns",) * found.assumed
+        log_description(f"the {type(frame).__name__}", InputDescription(text_columns=found.names, assumed=assumed))
+    return list(found.names)
+
+
+def _join_chunks(rows: pa.Table) -> pa.Table:
+    """Rows without chunks, because a first chunk of few rows would not show which column holds the text."""
+    try:
+        return rows.combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a type whose chunks Arrow cannot join
+        return rows
 
 
 @contextlib.contextmanager

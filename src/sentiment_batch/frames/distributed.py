@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sentiment_batch.frames.base import find_texts
 from sentiment_batch.frames.pandas import PandasFrame
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def annotate_dask(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     The columns of the text are found here, because a partition alone might find others.
     """
     meta = frame._meta  # a pandas frame without rows, which shows the types of the partitions
-    texts = scorer.choose_text_columns(PandasFrame(meta).table().schema, chosen).names
+    texts = find_texts(scorer, PandasFrame(meta).table().schema, chosen, frame)
     scored = partial(scorer, text_column=texts)
     return frame.map_partitions(scored, meta=scored(meta))
 
@@ -32,7 +33,7 @@ def annotate_spark(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     partition.
     """
     given = frame.limit(0).toArrow().schema
-    texts = scorer.choose_text_columns(given, chosen).names
+    texts = find_texts(scorer, given, chosen, frame)
     schema = type(frame.schema)(list(frame.schema.fields))
     for field in list(scorer.output_schema(given, text_column=texts))[len(given) :]:
         schema.add(field.name, "float" if pa.types.is_floating(field.type) else "string")

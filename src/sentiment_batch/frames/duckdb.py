@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError
-from sentiment_batch.frames.base import SAMPLE_ROWS, warn_of_unlike_texts
+from sentiment_batch.frames.base import SAMPLE_ROWS, find_texts, warn_of_unlike_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.scoring.scorer import Scorer
@@ -30,7 +29,7 @@ def annotate_duckdb(relation: Any, scorer: Scorer, chosen: Sequence[str]) -> Any
     kinds = zip(empty.columns, relation.types, empty.types, strict=True)
     changed = {name: str(kind) for name, kind, other in kinds if kind != other}
     source = _cast(relation, dict.fromkeys(changed, "VARCHAR"))
-    texts = scorer.choose_text_columns(TableReader(pa.table(source.limit(SAMPLE_ROWS))), chosen).names
+    texts = find_texts(scorer, pa.table(source.limit(SAMPLE_ROWS)), chosen, relation)
     rows = pa.RecordBatchReader.from_stream(source)
     schema = scorer.output_schema(rows.schema, text_column=texts)
     with warn_of_unlike_texts(scorer):

@@ -11,7 +11,9 @@ import pyarrow as pa
 from sentiment_batch.data.class_names import name_classes
 from sentiment_batch.data.column_paths import find_root
 from sentiment_batch.data.columns import to_single_array
+from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.errors import InputError
+from sentiment_batch.frames.base import find_texts
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
@@ -22,6 +24,11 @@ class HuggingFaceDataset:
     """A `datasets.Dataset`. Its class labels are read as their names, and a class of -1 as no label."""
 
     def __init__(self, frame: Any) -> None:
+        if frame.format["type"] == "custom":  # of with_transform
+            raise InputError(
+                "a function transforms the rows of this Dataset when they are read, so its columns are not those that "
+                "you see. Drop the function with .with_format(None), or apply it with .map() first."
+            )
         self._frame = frame
         self.names: list[str] = list(frame.column_names)
 
@@ -62,7 +69,7 @@ def annotate_streamed(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
         return _map_rows(frame, partial(_add_scores, scorer, chosen, None))
     schema = frame.features.arrow_schema
     scorer.added.check_names(schema.names)
-    texts = scorer.choose_text_columns(schema, chosen).names
+    texts = find_texts(scorer, schema, chosen, frame)
     roots = [(name, schema.field(name).type) for name in dict.fromkeys(find_root(schema, name) for name in texts)]
     added = scorer.added.append_to_schema(pa.schema([]))
     strings = pa.schema([pa.field(one.name, _decode(pa.nulls(0, one.type)).type) for one in added])
@@ -105,7 +112,7 @@ def _add_scores(
         scorer.added.check_names(list(rows))
         table = pa.table(dict(_infer_column(name, rows) for name in texts))
     else:
-        table = pa.table({name: pa.array(rows[name], kind) for name, kind in roots})
+        table = pa.table({name: pa.array(replace_surrogates(rows[name]), kind) for name, kind in roots})
     scored = scorer(table, text_column=texts)
     return {name: scored[name].to_pylist() for name in scorer.added.names}
 
@@ -120,7 +127,7 @@ def _infer_column(text: str, rows: dict[str, list[Any]]) -> tuple[str, pa.Array]
     if root is None:
         raise InputError.no_column(text, rows, "text_column")
     try:
-        values = pa.array(rows[root])
+        values = pa.array(replace_surrogates(rows[root]))
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(f"column {root!r} holds values of several types, not text: {error}") from error
     if values.null_count < len(values):

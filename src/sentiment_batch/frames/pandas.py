@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.columns import holds_text, to_single_array
+from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.frames.values import Metadata, convert_values, join_columns
 
 if TYPE_CHECKING:
@@ -54,12 +55,36 @@ class PandasFrame:
         return PandasFrame(self._frame.iloc[list(rows), places])
 
 
+def add_index(frame: Any, source: Any) -> Any:
+    """A pandas frame of some rows of `source` with the index as its first columns; any other frame as it is.
+
+    An index that only counts the rows of `source` becomes no column, nor does a level with the name of a column.
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(frame, pandas.DataFrame):
+        return frame
+    index, names = frame.index, _name_columns(frame.columns)
+    if isinstance(source.index, pandas.RangeIndex) and source.index.name is None:
+        return frame
+    frame = frame.copy()
+    for place in reversed(range(index.nlevels)):
+        plain = "index" if index.nlevels == 1 else f"level_{place}"  # as reset_index names them
+        name = plain if index.names[place] is None else index.names[place]
+        if str(name) not in names:
+            frame.insert(0, name, index.get_level_values(place))
+    return frame
+
+
 def _name_columns(columns: Any) -> list[str]:
-    """The names of the columns as text. A nested name is its first level if that is unique, else all joined by dots."""
+    """The names of the columns as text, with U+FFFD for half a surrogate pair, which Arrow lacks.
+
+    A nested name is its first level if that is unique, else all joined by dots.
+    """
     nested = [name if isinstance(name, tuple) else (name,) for name in columns]
     counts = collections.Counter(name[0] for name in nested)
     whole = [".".join(str(level) for level in name if level != "") for name in nested]
-    return [str(name[0]) if counts[name[0]] == 1 else joined for name, joined in zip(nested, whole, strict=True)]
+    plain = [str(name[0]) if counts[name[0]] == 1 else joined for name, joined in zip(nested, whole, strict=True)]
+    return [replace_surrogates(name) for name in plain]
 
 
 def _to_arrow(series: Any, sample_rows: int | None, name: str, *, strict: bool) -> tuple[pa.Array, Metadata]:

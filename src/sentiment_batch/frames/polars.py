@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.column_paths import find_root
-from sentiment_batch.data.columns import to_single_array
+from sentiment_batch.data.columns import OBJECT_MARK, to_single_array
+from sentiment_batch.errors import InputError
+from sentiment_batch.frames.base import find_texts
 from sentiment_batch.frames.values import Metadata, convert_values, join_columns
 
 if TYPE_CHECKING:
     from sentiment_batch.frames.base import Added
     from sentiment_batch.scoring.scorer import Scorer
+
+_WIDE = ("Int128", "UInt128")
+"""The integers that Arrow lacks, as polars names them. Old versions of polars lack them, too."""
 
 
 class PolarsFrame:
@@ -33,7 +38,7 @@ class PolarsFrame:
         try:
             if sys.modules["polars"].Object not in frame.dtypes:
                 return frame.to_arrow()
-        except pa.ArrowInvalid:  # a type that Arrow lacks, such as Int128; its values are not needed
+        except pa.ArrowInvalid:  # a type that Arrow lacks, such as Int128
             pass
         return join_columns([(one.name, *_to_arrow(one, strict=columns is not None)) for one in frame])
 
@@ -65,7 +70,7 @@ def annotate_lazy_polars(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> A
     polars = sys.modules["polars"]
     empty = polars.DataFrame(schema=frame.collect_schema())
     schema = PolarsFrame(empty).table().schema
-    texts = scorer.choose_text_columns(schema, chosen).names
+    texts = find_texts(scorer, schema, chosen, frame)
     added = scorer(empty, text_column=texts).select(scorer.added.names)
     roots = dict.fromkeys(find_root(schema, name) for name in texts)
     scores = polars.struct(list(roots)).map_batches(
@@ -81,10 +86,42 @@ def _score_structs(scorer: Scorer, texts: Sequence[str], rows: Any) -> Any:
 
 
 def _to_arrow(series: Any, *, strict: bool) -> tuple[pa.Array | pa.ChunkedArray, Metadata]:
-    """One polars column as Arrow, and its marks. If Arrow has no such type, all values are null."""
-    if series.dtype == sys.modules["polars"].Object:  # Arrow would get the addresses of the objects
+    """One polars column as Arrow, and its marks. Arrow has no integers of 128 bits.
+
+    They become text with all digits. If `strict`, they are refused as texts, and those inside of others become floats.
+
+    Raises:
+        InputError: `strict`, and the values are no texts.
+    """
+    polars = sys.modules["polars"]
+    if series.dtype == polars.Object:  # Arrow would get the addresses of the objects
         return convert_values(series.to_list(), series.name, strict=strict)
+    if strict and _is_wide(series.dtype):
+        raise InputError(
+            f"column {series.name!r} holds {series.dtype}, not text. Convert the column to text, or name another with "
+            "`text_column`."
+        )
+    known = series.cast(_replace_wide(series.dtype, polars.Float64() if strict else polars.String()))
     try:
-        return series.to_frame().to_arrow().column(0), {}
-    except pa.ArrowInvalid:
-        return pa.nulls(len(series), pa.float64()), {}  # not the null type, which a column of texts may have
+        array = known.to_frame().to_arrow().column(0)
+    except pa.ArrowInvalid:  # another type that Arrow lacks
+        return convert_values(series.to_list(), series.name, strict=strict)
+    return array, {OBJECT_MARK: b"1"} if _is_wide(series.dtype) else {}
+
+
+def _is_wide(kind: Any) -> bool:
+    return str(kind) in _WIDE
+
+
+def _replace_wide(kind: Any, other: Any) -> Any:
+    """A type with `other` for all integers of 128 bits in it."""
+    polars = sys.modules["polars"]
+    if _is_wide(kind):
+        return other
+    if isinstance(kind, polars.List):
+        return polars.List(_replace_wide(kind.inner, other))
+    if isinstance(kind, polars.Array):
+        return polars.Array(_replace_wide(kind.inner, other), kind.size)
+    if isinstance(kind, polars.Struct):
+        return polars.Struct({field.name: _replace_wide(field.dtype, other) for field in kind.fields})
+    return kind

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.data.scored_names import name_score_column
 from sentiment_batch.errors import UsageError, listed
 
@@ -24,7 +25,8 @@ class AddedColumns:
     """The columns that scoring adds: their names, types and rounding.
 
     Raises:
-        UsageError: there is a neutral band, and the model has not two labels, or one of them is neutral.
+        UsageError: there is a neutral band, and the model has not two labels, or one of them is neutral. Or the prefix
+            holds half a surrogate pair, which no table can hold.
     """
 
     labels: tuple[str, ...]
@@ -41,6 +43,8 @@ class AddedColumns:
     """Give the labels as strings, not as a dictionary, for libraries without categories."""
 
     def __post_init__(self) -> None:
+        if self.prefix != replace_surrogates(self.prefix):
+            raise UsageError(f"`prefix` is {self.prefix!r}, which holds half a surrogate pair. Write another name.")
         if self.neutral_band is None:
             return
         if NEUTRAL in map(str.casefold, self.labels):

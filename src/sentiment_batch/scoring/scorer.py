@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -210,26 +209,29 @@ class Scorer:
         Yields:
             The rows in their order, with the added columns, in batches of other sizes; none if there are no batches.
         """
-        source = iter(batches)
-        first = next(source, None)
+        from sentiment_batch.frames.arrow import peek_rows
+        from sentiment_batch.frames.base import find_texts
+
+        first, stream = peek_rows(batches)
         if first is not None:
-            found = self.choose_text_columns(first.schema, text_column).names
+            found = find_texts(self, first, to_column_names(text_column), batches)
             added = self._plain_added
             added.check_names(first.schema.names)
-            for rows in self.probabilities(chain([first], source), found):
+            for rows in self.probabilities(stream, found):
                 yield added.append_to_batch(*rows)
 
     def annotations_of(self, texts: pa.Array | pa.ChunkedArray) -> pa.StructArray:
         """The added columns for each text, as structs with labels as strings, such as a function in SQL returns.
 
         Args:
-            texts: (N,) of any Arrow type that holds text.
+            texts: (N,) of any Arrow type that holds text; another type is an InputError.
 
         Returns:
             (N,) with the fields that `added` names; each is null for a row without a text.
         """
-        batches = pa.table({"text": texts}).to_batches()
-        columns = self._make_columns(self._plain_added, batches, ["text"])
+        from sentiment_batch.frames.arrow import to_text_table
+
+        columns = self._make_columns(self._plain_added, to_text_table(texts).to_batches(), ["text"])
         return pa.StructArray.from_arrays([to_single_array(column) for column in columns.values()], names=list(columns))
 
     def labels_of(self, texts: pa.Array | pa.ChunkedArray) -> pa.StringArray:

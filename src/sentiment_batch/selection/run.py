@@ -25,6 +25,7 @@ from sentiment_batch.data.texts import hash_text
 from sentiment_batch.errors import InputError, UsageError, listed
 from sentiment_batch.frames.base import SAMPLE_ROWS
 from sentiment_batch.frames.open_table import open_table
+from sentiment_batch.frames.pandas import add_index
 from sentiment_batch.locations import without_password
 from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.scorer import Scorer
@@ -113,7 +114,8 @@ def select_rows(job: SelectJob, load: Callable[[str], Scorer] | None = None) -> 
         chosen = _choose_rows(job, scorer, candidates)
         frame = _make_frame(job, table, columns, candidates, chosen)
         labels, label_values, model = scorer.labels, _list_label_values(scorer), scorer.model
-    write_output(job, frame if isinstance(frame, pa.Table) else frames.wrap_frame(frame).table())
+    written = frame if isinstance(frame, pa.Table) else frames.wrap_frame(add_index(frame, job.source)).table()
+    write_output(job, written)
     return Selection(
         frame=frame,
         output=None if job.destination is None else without_password(job.destination),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import tempfile
 import weakref
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,19 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sentiment_batch.data.columns import is_scored
-from sentiment_batch.data.readers.json_types import replace_surrogates
-from sentiment_batch.errors import ModelError, listed
-from sentiment_batch.frames.values import is_missing
+from sentiment_batch.errors import ModelError
 from sentiment_batch.labels.settings import LabelSettings
-from sentiment_batch.labels.values import normalize_word, to_canonical
-from sentiment_batch.labels.word_classes import MIN_ROWS_PER_WORD
 from sentiment_batch.model import hub
 from sentiment_batch.model.openmp import wait_passively
 from sentiment_batch.settings import DEFAULT_BASE, TrainSettings
+from sentiment_batch.sklearn.checks import (
+    name_classes,
+    refuse_lost,
+    refuse_missing,
+    refuse_mixed,
+    refuse_unordered,
+    to_texts,
+)
 from sentiment_batch.training.job import TrainJob, list_tables
 
 if TYPE_CHECKING:
@@ -146,20 +149,23 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         import pyarrow as pa
 
-        texts, y = _to_texts(X), y if hasattr(y, "__array__") else list(y)
-        _refuse_missing(y)
+        refuse_unordered(y, "y")
+        texts, y = to_texts(X), y if hasattr(y, "__array__") else list(y)
+        refuse_missing(y)
+        refuse_mixed(y)
         labels_N = column_or_1d(np.asarray(y), warn=True)
         check_classification_targets(labels_N)
         if len(texts) != len(labels_N):
             raise ValueError(f"X has {len(texts):,} texts and y {len(labels_N):,} labels; they must be as many.")
         classes_K, codes_N = np.unique(labels_N, return_inverse=True)
-        names = _name_classes(classes_K.tolist())
+        names = name_classes(classes_K.tolist())
         labels = [names[code] for code in codes_N.tolist()]
-        _refuse_lost(names, texts, labels)
+        refuse_lost(names, texts, labels)
+        temporary = _TemporaryFolder() if self.folder is None else None
         job = TrainJob(
             reviews=[pa.table({"text": pa.array(texts, pa.large_string()), "label": pa.array(labels)})],
             unlabelled=list_tables(self.unlabelled),
-            output=self._choose_folder(),
+            output=str(self.folder) if temporary is None else temporary.model,
             settings=TrainSettings(**{name: value for name, value in vars(self).items() if name in _SETTINGS}),
             text_columns=("text",),
             label_column="label",
@@ -173,6 +179,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         with wait_passively():
             from sentiment_batch.training.run import run_training
         trained = run_training(job)
+        self._temporary = temporary
         self.folder_ = str(Path(trained.path).absolute())
         self._digest = hub.hash_model_folder(Path(self.folder_))
         # If all rows of a class validate, the model does not know it.
@@ -191,7 +198,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             NotFittedError: `fit` was not called.
         """
         check_is_fitted(self)
-        texts = _to_texts(X)
+        texts = to_texts(X)
         if not texts:
             return np.empty((0, len(self.classes_)), dtype=np.float32)
         import pyarrow as pa
@@ -211,22 +218,28 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         """The state to pickle. It holds the path of the model instead of the loaded model."""
-        if "folder_" in vars(self) and self.folder is None:
+        if getattr(self, "_temporary", None) is not None:
             raise TypeError("the model is in a temporary folder, which no pickle can hold. Set `folder` before `fit`.")
         state: dict[str, Any] = super().__getstate__()
         return state | {"_scorer": None} if "_scorer" in state else state
+
+    def __copy__(self) -> SentimentClassifier:
+        """A copy that shares the model. A `fit` of one of them leaves the model of the other."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(vars(self))
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SentimentClassifier:
+        """A copy that shares the model, but neither its settings nor its classes."""
+        other = copy.copy(self)
+        own = {name: value for name, value in vars(self).items() if name not in ("_temporary", "_scorer")}
+        other.__dict__.update(copy.deepcopy(own, memo))
+        return other
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string, tags.input_tags.two_d_array, tags.no_validation = True, False, True
         return tags
-
-    def _choose_folder(self) -> str:
-        if self.folder is not None:
-            return str(self.folder)
-        folder = tempfile.mkdtemp(prefix="sentiment-model-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return str(Path(folder) / "model")
 
     def _open_scorer(self) -> Scorer:
         from sentiment_batch.scoring.scorer import Scorer
@@ -244,79 +257,13 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._scorer
 
 
+class _TemporaryFolder:
+    """A folder for a model. It is deleted with the last estimator that holds it."""
+
+    def __init__(self) -> None:
+        folder = tempfile.mkdtemp(prefix="sentiment-model-")
+        self.model = str(Path(folder) / "model")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
+
 _SETTINGS = set(TrainSettings.__dataclass_fields__)
-
-
-def _refuse_missing(y: Any) -> None:
-    """Raise ValueError for a label that is missing. NumPy would make the word nan of one beside words.
-
-    `y` may also be a column, such as a frame with the labels alone.
-    """
-    for row, label in enumerate(np.asarray(y, dtype=object).ravel()):
-        if is_missing(label):
-            raise ValueError(f"row {row} of y has no label, but {label}. Leave such rows out of X and y.")
-
-
-def _name_classes(labels: Sequence[Any]) -> list[str]:
-    """(K,) the word of each label, without blanks around it.
-
-    Raises:
-        ValueError: a label has no word, or two are read as one, such as `01` and `1`.
-    """
-    names = [replace_surrogates(str(label)).strip() for label in labels]
-    first: dict[str, Any] = {}
-    for label, name in zip(labels, names, strict=True):
-        if not normalize_word(name):
-            raise ValueError(f"y holds the label {label!r}, which is no word. Leave such rows out of X and y.")
-        words = {normalize_word(name), normalize_word(to_canonical(name) or name)}
-        for other in (first[word] for word in words if word in first):
-            raise ValueError(
-                f"the labels {other!r} and {label!r} are spellings of one word. Write them in clearly different ways, "
-                "or in one way if they mean the same."
-            )
-        first |= dict.fromkeys(words, label)
-    return names
-
-
-def _refuse_lost(names: Sequence[str], texts: Sequence[str | None], labels: Sequence[str]) -> None:
-    """Raise ValueError for names of classes that training would leave out, because too few rows have a text.
-
-    Args:
-        names: (K,) the names.
-        texts: (N,) the text of each row.
-        labels: (N,) one of the names for each row.
-    """
-    rows = Counter(label for text, label in zip(texts, labels, strict=True) if _has_text(text))
-    if not rows:
-        raise ValueError("no row of X has a text to learn from.")
-    lost = [name for name in names if rows[name] < MIN_ROWS_PER_WORD]
-    if lost:
-        raise ValueError(
-            f"too few rows have a text and the label {listed(lost)}; a label needs {MIN_ROWS_PER_WORD}. Give more such "
-            "rows, or leave them out of X and y."
-        )
-
-
-def _has_text(text: str | None) -> bool:
-    """True if training would read a text, and not leave its row out."""
-    return text is not None and is_scored(text)
-
-
-def _to_texts(X: Iterable[str]) -> Sequence[str | None]:
-    """The texts of X, with None for missing ones, and U+FFFD for halves of surrogate pairs, which UTF-8 lacks.
-
-    Raises:
-        ValueError: X is one text, has several columns, or holds something else.
-    """
-    if isinstance(X, str):
-        raise ValueError("X is one text; it must be a sequence of texts. Write [text].")
-    values = np.asarray(X if hasattr(X, "__array__") or isinstance(X, list | tuple) else list(X), dtype=object)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise ValueError(f"X has the shape {values.shape}; it must be a sequence of texts.")
-    texts = [None if is_missing(value) else value for value in values.tolist()]
-    odd = next((value for value in texts if value is not None and not isinstance(value, str)), None)
-    if odd is not None:
-        raise ValueError(f"X holds {odd!r}, which is no text. Give the column of the texts.")
-    return [None if text is None else replace_surrogates(text) for text in texts]

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sentiment_batch.data import formats, readers, writers
 from sentiment_batch.errors import InputError, OutputError
 from sentiment_batch.files.checksums import checked_json
+from sentiment_batch.plugins.hookspecs import hookimpl
+from sentiment_batch.plugins.manager import Plugins
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.scoring.job import ScoreJob
 from sentiment_batch.scoring.output.manifest import read_manifest
@@ -149,6 +154,39 @@ def test_a_changed_or_missing_input_is_no_fault_of_the_output(scored, tmp_path):
     assert "was changed since, so the number of its rows was not compared" in verify_output(destination).input
     (tmp_path / "in.parquet").unlink()
     assert "is not there" in verify_output(destination).input
+
+
+def broken_reader(location, options):
+    raise ValueError("no such driver")
+
+
+@pytest.mark.parametrize(
+    ("input_format", "reader", "why"),
+    [
+        ("excel", None, r"needs the plugin for Excel workbooks\. Install it with"),
+        ("rows", None, "no format is called 'rows'"),
+        ("rows", broken_reader, "no such driver"),
+    ],
+)
+def test_a_missing_or_broken_plugin_of_the_input_is_no_fault(
+    scored, cli, tmp_path, monkeypatch, input_format, reader, why
+):
+    destination, path = scored("out.csv"), tmp_path / "out.csv.manifest.json"
+    manifest = json.loads(path.read_text())["content"]
+    manifest["settings"]["input_format"] = input_format
+    path.write_bytes(checked_json(manifest))
+
+    @hookimpl
+    def register_readers(registry):
+        registry.add("rows", reader)
+
+    point = SimpleNamespace(name="rows", dist=None, load=lambda: SimpleNamespace(register_readers=register_readers))
+    fresh = Plugins((readers, writers), lambda: [point] * (reader is not None))
+    monkeypatch.setattr(formats, "get_plugins", lambda: fresh)
+    result = cli("verify", destination)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "out.csv is complete" in result.stdout
+    assert re.search(rf"the rows of the input were not counted: .*{why}", result.stdout)
 
 
 def test_a_limit_is_remembered(scored):

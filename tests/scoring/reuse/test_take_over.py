@@ -86,3 +86,11 @@ def test_an_earlier_frame_without_rows_changes_nothing(frames, tiny_model):
     previous = score_frame(old.head(0), tiny_model, **FAST)
     found = score_frame(new, tiny_model, reuse=previous, **FAST)
     pd.testing.assert_frame_equal(found, score_frame(new, tiny_model, **FAST))
+
+
+@pytest.mark.parametrize("number", [float("nan"), 7.0])
+def test_a_frame_of_impossible_scores_is_reported(frames, tiny_model, caplog, number):
+    previous = score_frame(frames[1], tiny_model, **FAST).assign(sentiment_score=number)
+    score_frame(frames[1], tiny_model, reuse=previous, **FAST)
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "can be reused, because none has a text, a label, and scores that the model can give" in line

@@ -79,7 +79,9 @@ def test_a_student_of_an_ensemble_alone_crops_as_its_teachers(setup, monkeypatch
     run = setup(folds=0, ensemble=2)
     taught = np.zeros((len(run.data.training), 2), dtype=np.float32)
     plan = DistillationPlan(unlabelled=None, members=2, confidence=0.8, weight=0.5)
-    student = Students(run, plan, [replace(teacher(run, 0, [SURE], taught=taught), unlabelled_MK=None)] * 2).make(run, 0)
+    student = Students(run, plan, [replace(teacher(run, 0, [SURE], taught=taught), unlabelled_MK=None)] * 2).make(
+        run, 0
+    )
     assert student.config.random_crops == run.config.random_crops == 0.0
 
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from sentiment_batch.data.readers.sniff import HEAD_BYTES, detect_kind, refuse_other_formats
 from sentiment_batch.data.readers.spool import Spool
+from sentiment_batch.data.readers.stream_sequence import StreamSequence
 from sentiment_batch.errors import InputError, listed, reason
 from sentiment_batch.files import filesystems
 from sentiment_batch.locations import compression_of
@@ -28,8 +29,8 @@ from sentiment_batch.locations import compression_of
 _BUFFER_BYTES = 1 << 20
 _OPENERS: dict[str, Callable[[io.BufferedReader], Any]] = {
     "gzip": lambda stream: gzip.GzipFile(fileobj=stream),
-    "bz2": bz2.BZ2File,
-    "xz": lzma.LZMAFile,
+    "bz2": lambda stream: StreamSequence(stream, bz2.BZ2Decompressor),
+    "xz": lambda stream: StreamSequence(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padding=b"\0"),
     "zstd": lambda stream: pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd"),
 }
 _SIGNATURES = {

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import torch
 
 from sentiment_batch.data import formats
@@ -17,8 +18,6 @@ from sentiment_batch.report.formatting import format_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    import pyarrow as pa
 
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.scoring.annotate import TableAnnotator
@@ -81,7 +80,8 @@ def describe_job(
     settings = _describe_settings(annotator.job, annotator.text_columns, output_format, annotator.part_rows)
     scoring = describe_scoring(annotator.scorer, annotator.schema)
     own = {"input": identity, "output_is_folder": is_folder, "reused_manifest": previous}
-    return own | scoring | {"settings": settings | scoring["settings"]}
+    libraries = _describe_libraries(annotator.job, output_format)
+    return own | libraries | scoring | {"settings": settings | scoring["settings"]}
 
 
 def list_command_changes(
@@ -101,11 +101,21 @@ def list_command_changes(
     settings = _describe_settings(job, job.text_columns or old.get("text_column") or [], output_format, part_rows)
     added = scoring["output_columns"]
     new = scoring | {
+        **_describe_libraries(job, output_format),
         "output_is_folder": is_folder,
         "output_columns": (manifest.get("output_columns") or [])[: -len(added)] + added,
         "settings": settings | scoring["settings"],
     }
     return list_changes({name: manifest.get(name) for name in new}, new)
+
+
+def _describe_libraries(job: ScoreJob, output_format: str) -> dict[str, Any]:
+    """The versions of what reads the input and writes the output; those of the plugins are None if there is none."""
+    reader = formats.find_reader_format(job.source, job.input_format)
+    writer = formats.find_writer_format(job.destination, output_format)
+    owners = {reader.owner, writer.owner}
+    plugins = [one.distribution for one in formats.get_plugins().third_parties or () if one.name in owners]
+    return {"pyarrow": pa.__version__, "plugins": plugins or None}
 
 
 def _describe_settings(
@@ -180,7 +190,7 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             words = ("one file", "a folder")
             changes.append(f"the output was {words[bool(before)]} and is {words[bool(after)]}")
         else:
-            was, now = ("were", "are") if name in {"labels", "output_columns"} else ("was", "is")
+            was, now = ("were", "are") if name in {"labels", "output_columns", "plugins"} else ("was", "is")
             before, after = _to_words(before, after)
             changes.append(f"{name.replace('_', ' ')} {was} {before} and {now} {after}")
     return changes

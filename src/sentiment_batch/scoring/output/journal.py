@@ -260,8 +260,10 @@ class Journal:
         return self._last_scores[1]
 
     def _check_same_job(self, stored: dict[str, Any] | None, job: dict[str, Any] | None) -> None:
-        """Refuse to resume the parts of another job."""
-        if stored is not None and stored.get("format") != FORMAT:
+        """Refuse to resume the parts of another job, or of one that nothing describes any more."""
+        if stored is None:
+            raise self._make_damage_error()
+        if stored.get("format") != FORMAT:
             raise OutputError(
                 f"{self.destination} was begun by another version of sentiment-batch, whose parts this version cannot "
                 "resume. Finish it with that version, or start over with `restart=True`."
@@ -271,10 +273,16 @@ class Journal:
                 f"{self.destination} was begun by another run, which can be resumed; this one cannot. {_CURE}"
             )
         try:
-            changes = list_changes((stored or {})["job"], job)
+            changes = list_changes(stored["job"], job)
         except (KeyError, TypeError, ValueError, AttributeError):
-            changes = ["its description is damaged"]
+            raise self._make_damage_error() from None
         refuse_changes(self.destination, changes)
+
+    def _make_damage_error(self) -> OutputError:
+        return OutputError(
+            f"{self.destination} was begun by a run that cannot be resumed, because its description "
+            f"{self.folder / JOB} is missing or damaged. Start over with `restart=True`."
+        )
 
     def _translating_errors(self) -> AbstractContextManager[None]:
         return translate_write_errors(str(self.folder))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment_batch.data import formats
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.input_state import drop_machine_bound
-from sentiment_batch.errors import InputError, OutputError
+from sentiment_batch.errors import InputError, OutputError, SentimentBatchError
 from sentiment_batch.locations import without_password
 from sentiment_batch.records import ReadOptions
 from sentiment_batch.report.formatting import format_quantity
@@ -163,7 +163,7 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
             if manifest["input_state"] not in (now, drop_machine_bound(now)):  # older versions stored less
                 return f"{source} was changed since, so the number of its rows was not compared"
             found = _count_rows(reader)
-    except InputError as error:
+    except SentimentBatchError as error:  # a plugin may be missing, or fail
         return f"the rows of the input were not counted: {error}"
     limit = settings.get("limit")
     expected = found if limit is None else min(found, limit)

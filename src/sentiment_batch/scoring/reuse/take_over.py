@@ -175,4 +175,11 @@ def _check_sample(scorer: Scorer, table: pa.Table, known: Floats, texts: list[st
 
 
 def _log_size(name: str, rows: int, texts: int) -> None:
+    if rows and not texts:
+        logger.warning(
+            "%s: none of %s rows can be reused, because none has a text, a label, and scores that the model can give",
+            name,
+            f"{rows:,}",
+        )
+        return
     logger.info("%s: %s rows with %s different texts can be reused", name, f"{rows:,}", f"{texts:,}")
