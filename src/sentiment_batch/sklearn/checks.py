@@ -45,7 +45,7 @@ def refuse_unordered(values: object, name: str) -> None:
         raise ValueError(f"{name} is a {type(values).__name__}, which has no rows. Give a list.")
 
 
-def name_classes(labels: Sequence[Any]) -> list[str]:
+def name_label_classes(labels: Sequence[Any]) -> list[str]:
     """(K,) the word of each label, without blanks around it.
 
     Raises:

@@ -21,7 +21,7 @@ from sentiment_batch.model import hub
 from sentiment_batch.model.openmp import wait_passively
 from sentiment_batch.settings import DEFAULT_BASE, TrainSettings
 from sentiment_batch.sklearn.checks import (
-    name_classes,
+    name_label_classes,
     refuse_lost,
     refuse_missing,
     refuse_mixed,
@@ -158,7 +158,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(texts) != len(labels_N):
             raise ValueError(f"X has {len(texts):,} texts and y {len(labels_N):,} labels; they must be as many.")
         classes_K, codes_N = np.unique(labels_N, return_inverse=True)
-        names = name_classes(classes_K.tolist())
+        names = name_label_classes(classes_K.tolist())
         labels = [names[code] for code in codes_N.tolist()]
         refuse_lost(names, texts, labels)
         temporary = _TemporaryFolder() if self.folder is None else None
