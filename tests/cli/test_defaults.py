@@ -81,6 +81,13 @@ def test_a_broken_project_file_with_our_table_is_warned_of(desk, cli, tiny_model
     assert cli("score", "a.csv", "b.csv", "-m", tiny_model, *CPU, "--quiet", "--overwrite").stderr == ""
 
 
+def test_a_misspelt_file_of_defaults_is_named(desk, cli):
+    write(desk, "[score]\ndecimals = 2\n", "sentiment_batch.toml")
+    run = cli("score", "a.csv", "b.csv")
+    assert (run.exit_code, run.stdout) == (2, "")
+    assert run.stderr == "Error: sentiment_batch.toml is not read. Rename it to sentiment-batch.toml, or move it away.\n"
+
+
 @pytest.mark.parametrize("name", ["sentiment_batch", "Sentiment-Batch"])
 def test_a_misspelt_table_of_the_project_file_is_named(desk, cli, name):
     write(desk, f"[tool.{name}.score]\ndecimals = 2\n", "pyproject.toml")

@@ -23,6 +23,7 @@ from sentiment_batch.cli.option_words import find_long_flag
 from sentiment_batch.errors import UsageError, reason
 
 DEFAULTS_FILE = "sentiment-batch.toml"
+MISSPELT_FILE = "sentiment_batch.toml"
 PROJECT_FILE = "pyproject.toml"
 PROJECT_TABLE = "sentiment-batch"
 """The table below `[tool]` in `pyproject.toml`."""
@@ -43,8 +44,10 @@ def find_defaults_file() -> tuple[str, Mapping[str, Any]] | None:
     """The name of the file with defaults in the current folder, and its tables; None if there is none.
 
     Raises:
-        UsageError: the file cannot be read, or the table in the project file has a misspelt name.
+        UsageError: the file cannot be read, or the name of the file or of the table in the project file is misspelt.
     """
+    if os.path.lexists(MISSPELT_FILE) and not os.path.lexists(DEFAULTS_FILE):
+        raise UsageError(f"{MISSPELT_FILE} is not read. Rename it to {DEFAULTS_FILE}, or move it away.")
     for name in (DEFAULTS_FILE, PROJECT_FILE):
         if not os.path.lexists(name):
             continue
