@@ -8,7 +8,7 @@ Train and test share no text. The folder of the data has imdb/, sst2_glue/ and a
 
 --rows draws that many training rows anew for each seed. --vary compares settings on the same rows and seeds, in turn;
 the differences are to the first setting. --floor adds a logistic regression on the TF-IDF of words and pairs of words,
-on the same rows.
+on the same rows. --unlabelled draws further rows, whose labels are not used.
 
 Runs are long, so the figures are written after each. A run whose figures are in the --json file is not run again. An
 interrupted run is resumed.
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         for seed, setting in itertools.product(arguments.seeds, arguments.grid):
             if _found(results, setting, seed) is None:
                 report_progress(f"seed {seed}: {name_setting(setting)}")
-                keep(_run(training.drawn(arguments.rows, seed), test, setting, seed, arguments))
+                keep(_run(training, test, setting, seed, arguments))
         for seed in arguments.seeds if arguments.floor else []:
             if _found(results, FLOOR, seed) is None:
                 keep(_floor(training.drawn(arguments.rows, seed), test, seed))
@@ -82,6 +82,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--data", help="folder; default: the variable SENTIMENT_BATCH_DATA")
     parser.add_argument("--rows", type=int, help="to train and validate on, drawn with the seed; default: all")
+    parser.add_argument("--unlabelled", type=int, metavar="N", help="further rows of which only the texts are given")
     parser.add_argument("--test-rows", type=int, help="drawn; default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--base", default="minilm")
@@ -98,6 +99,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     arguments.data = arguments.data or os.environ.get("SENTIMENT_BATCH_DATA")
     if not arguments.data:
         parser.error("name the folder of the data with --data, or in SENTIMENT_BATCH_DATA")
+    if arguments.unlabelled and not arguments.rows:
+        parser.error("--unlabelled needs --rows, the number of labelled rows")
     try:
         arguments.grid = read_grid(arguments.set, arguments.vary)
     except ValueError as error:
@@ -126,8 +129,9 @@ def _data(arguments: argparse.Namespace) -> tuple[Rows, Rows]:
 
 
 def _identity(arguments: argparse.Namespace, training: Rows, test: Rows) -> dict[str, Any]:
-    """What all figures of one file have in common."""
-    return {
+    """What all figures of one file have in common. Files without unlabelled rows do not name them."""
+    unlabelled = {"unlabelled": arguments.unlabelled} if arguments.unlabelled else {}
+    return unlabelled | {
         "task": arguments.task,
         "rows": arguments.rows,
         "base": common.without_folders(arguments.base),
@@ -162,12 +166,13 @@ def _device(arguments: argparse.Namespace) -> str:
 def _run(
     training: Rows, test: Rows, setting: dict[str, Any], seed: int, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """Train one model, measure it, and delete it unless the user wants to keep it."""
+    """Train one model on rows drawn with the seed, measure it, and delete it unless the user wants to keep it."""
     from sentiment_batch.evaluation.metrics import calibration_error
 
+    training, unlabelled = _draw(training, seed, arguments)
     name = f"{arguments.task}-{arguments.rows or 'all'}-{name_setting(setting).replace(' ', '-')}-{seed}"
     folder = Path(arguments.folder) / name
-    trained, seconds = _trained(training, folder, setting, seed, arguments)
+    trained, seconds = _trained(training, unlabelled, folder, setting, seed, arguments)
     scores = rows.predicted(str(folder), test, trained.labels, device=arguments.device)
     truth = test.codes(trained.labels)
     temperature = trained.calibration.temperature if trained.calibration else 1.0
@@ -186,11 +191,24 @@ def _run(
         "history": [dataclasses.asdict(one) for one in trained.history],
         "settings": meta["settings"],
         "data": meta["data"],
-    }
+    } | ({"self_training": meta["self_training"]} if unlabelled else {})
+
+
+def _draw(training: Rows, seed: int, arguments: argparse.Namespace) -> tuple[Rows, list[str] | None]:
+    """The labelled rows of a seed, and the texts of the unlabelled ones; these are None if there are none."""
+    if not arguments.unlabelled:
+        return training.drawn(arguments.rows, seed), None
+    drawn = training.drawn(arguments.rows + arguments.unlabelled, seed)
+    return drawn.take(range(arguments.rows)), drawn.texts[arguments.rows :]
 
 
 def _trained(
-    training: Rows, folder: Path, setting: dict[str, Any], seed: int, arguments: argparse.Namespace
+    training: Rows,
+    unlabelled: list[str] | None,
+    folder: Path,
+    setting: dict[str, Any],
+    seed: int,
+    arguments: argparse.Namespace,
 ) -> tuple[Trained, float]:
     """The result of training, and its seconds; an interrupted run is resumed."""
     from sentiment_batch import train
@@ -207,6 +225,7 @@ def _trained(
         epochs=arguments.epochs,
         device=arguments.device,
         seed=seed,
+        unlabelled=unlabelled,
         resume=True,
         quiet=True,
         **setting,

@@ -288,6 +288,25 @@ def test_recipes_are_compared_in_turn_and_never_repeated(measured, monkeypatch):
         measured("sst2", "--rows", "30")
 
 
+def test_further_rows_are_given_without_labels(measured, monkeypatch):
+    given = []
+    real = sentiment_batch.train
+
+    def noting(table, *further, **settings):
+        given.append((list(table["text"]), settings["unlabelled"]))
+        return real(table, *further, **settings)
+
+    monkeypatch.setattr(sentiment_batch, "train", noting)
+    recipe = ["--rows", "40", "--unlabelled", "15", "--seeds", "1", "--set", "unlabelled_confidence=0.5"]
+    found, _ = measured("sst2", *recipe)
+    ((labelled, unlabelled),) = given
+    assert (len(labelled), len(unlabelled), set(labelled) & set(unlabelled)) == (40, 15, set())
+    assert found["unlabelled"] == 15
+    assert found["results"][0]["self_training"]["unlabelled"]["texts"] == 15
+    with pytest.raises(SystemExit):
+        accuracy.main(["sst2", "--data", ".", "--unlabelled", "15"])
+
+
 def test_a_run_that_was_interrupted_goes_on(measured, monkeypatch, tmp_path):
     real = rows.predicted
 
