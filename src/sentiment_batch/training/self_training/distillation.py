@@ -81,7 +81,8 @@ def describe_cost(setup: Setup, plan: DistillationPlan) -> list[str]:
         if setup.config.settings.random_crops is None and setup.training.tokens.lengths.max() > MIN_CROP_TOKENS:
             notes.append(
                 f"the student learns from a random part of a text of more than {MIN_CROP_TOKENS} tokens in "
-                f"{100 * STUDENT_CROPS:.0f} % of the cases. `random_crops=0` keeps all texts whole"
+                f"{100 * STUDENT_CROPS:.0f} % of the cases, or more if its texts are few. "
+                "`random_crops=0` keeps all texts whole"
             )
     measured = "on the validation rows, by which its best state is chosen, too"
     if folds:
