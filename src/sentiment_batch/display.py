@@ -63,6 +63,7 @@ def terminal_width(stream: TextIO) -> int:
 
 def fit_text(text: str, max_columns: int) -> str:
     """`text` in one line of at most `max_columns` columns, without control characters."""
+    # Ten times the width is enough even if most characters take no column, and a text may have 100 MB
     line = collapse_line(text[: 10 * max_columns])
     if len(text) <= 10 * max_columns and count_columns(line) <= max_columns:
         return line
@@ -97,6 +98,7 @@ def _escape(point: int) -> int | str:
     """The code point, or the escape that shows it."""
     if point in {0x09, 0x0A}:
         return point
+    # The codes that change the direction of the text. They could show the characters of a file name in another order.
     turns = 0x202A <= point <= 0x202E or 0x2066 <= point <= 0x2069
     # HTML does not allow code points that will never be characters.
     is_no_character = point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF

@@ -46,6 +46,7 @@ class SentimentBatchError(Exception):
     """The exit status of the command line."""
 
     def __init__(self, message: str = "") -> None:
+        # The error of a library that is being handled becomes the context of this one, and a traceback shows both
         hide_passwords(sys.exception(), message)
         super().__init__(without_password(message))
 
@@ -121,11 +122,13 @@ def hide_passwords(error: BaseException | None, message: str = "") -> None:
         error: the error of a library, or None. Arguments and attributes that show a secret become text without it.
         message: a text whose secrets are hidden in the error, too, because libraries quote parts of a URL.
     """
+    # Errors may refer to each other in a circle
     done: set[int] = set()
     while error is not None and id(error) not in done:
         done.add(id(error))
         with contextlib.suppress(Exception):  # a plugin's error may refuse to be changed
             error.args = tuple(_hide_in_value(one, message) for one in error.args)
+            # The attributes of OSError are not in `vars`, because C code holds them
             for name in (*vars(error), "strerror", "filename", "filename2"):
                 value = getattr(error, name, None)
                 shown = _hide_in_value(value, message)
@@ -144,6 +147,7 @@ def _hide_in_value(value: object, message: str) -> object:
 
 def find_closest(name: str, known: Sequence[str]) -> str | None:
     """The one of the `known` names that somebody who wrote `name` most likely meant; None if none is similar."""
+    # Another case comes first, because `difflib` would rate TEXT and text as unlike as any two words
     same = [one for one in known if one.casefold() == name.casefold()]
     return next(iter(same or difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)
 

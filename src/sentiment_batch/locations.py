@@ -100,6 +100,7 @@ def split_url(location: str) -> SplitUrl:
         )
     place, _, tail = rest.partition("?")
     parameters = tuple(_split_parameters(scheme, tail))
+    # Messages are searched for URLs word by word. A secret with a blank would go on in the next word, and be shown.
     hidden = [value for name, value in parameters if _is_hidden(scheme, name)]
     if password is not None or scheme in _WEB:
         hidden += [user or "", password or "", rest if _may_hold_parameters(user, password) else ""]
@@ -126,6 +127,7 @@ def without_password(text: str, *others: str) -> str:
     >>> without_password("postgresql://ann:tea4two@db/shop?table=reviews&sslpassword=x")
     'postgresql://ann:***@db/shop?table=reviews&sslpassword=***'
     """
+    # First hide the secrets where they stand in URLs, then wherever else the text repeats them
     secrets: set[str] = set()
     for other in others:
         _hide_in_urls(other, secrets)
@@ -141,6 +143,7 @@ def hide_secrets(text: str, secrets: Iterable[str]) -> str:
     forms = {form for one in secrets for form in _forms_of(one) if len(form) >= MIN_REPEATED_SECRET}
     # A word may be a part of other words: the password postgres does not hide the scheme postgresql.
     patterns = [rf"\b{form}\b(?!://)" if form.isalpha() else re.escape(form) for form in forms]
+    # All secrets are searched in the original text, because `***` in place of one could hide the beginning of another
     spans = sorted(match.span() for pattern in patterns for match in re.finditer(pattern, text))
     pieces: list[str] = []
     end = 0
@@ -208,6 +211,7 @@ def _forms_of(secret: str) -> Iterator[str]:
 
 def _skip_links(scheme: str, rest: str) -> tuple[str, str, str]:
     """The first URLs of a chain, and the scheme and the rest of its last URL, which may hold secrets."""
+    # fsspec chains filesystems, as in zip://a.csv::s3://bucket/a.zip. Only the last URL names a server.
     links = ""
     while link := _LINK.match(rest):
         links, scheme, rest = links + link[0], link[1], rest[link.end() :]
@@ -216,6 +220,7 @@ def _skip_links(scheme: str, rest: str) -> tuple[str, str, str]:
 
 def _split_user(scheme: str, rest: str) -> tuple[str | None, str | None, str]:
     """The user and the password, each None if there is none, and what follows the `@`."""
+    # A password may hold an @, a slash and a question mark, which users often do not encode. So the last @ counts.
     userinfo, at, place = rest.rpartition("@")
     user, colon, password = userinfo.partition(":")
     is_path = scheme in _PATHS and rest.startswith("/")
@@ -233,6 +238,7 @@ def _split_place(location: str) -> tuple[str, str]:
         return "", location
     head, separator, rest = location.partition("://")
     user, password, place = _split_user(scheme, rest)
+    # The @ belongs to a parameter, such as ?user=ann@host, so there is no user before the place
     if "?" in (user or "") or re.search(r"/.*\?|\?.*=", password or ""):
         place = rest
     return f"{head}{separator}{rest.removesuffix(place)}", place.partition("?")[0]
@@ -243,6 +249,7 @@ def _split_parameters(scheme: str, tail: str) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for pair in tail.split("&"):
         name, _, value = pair.partition("=")
+        # A password may hold an & that is not encoded. Its rest must not be taken for a parameter, and be shown.
         if pairs and _continues(scheme, name, pairs[-1][0]):
             pairs[-1] = pairs[-1][0], f"{pairs[-1][1]}&{pair}"
         elif pair:
@@ -257,7 +264,7 @@ def _may_hold_parameters(user: str | None, password: str | None) -> bool:
 
 def _hide_in_urls(text: str, secrets: set[str]) -> str:
     """`text` without the secrets of its URLs, which are added to `secrets`."""
-    if ":/" not in text:
+    if ":/" not in text:  # most messages hold no URL, and this function sees all of them
         return text
     scheme = ""
     shown = []
@@ -276,6 +283,7 @@ def _hide_user(scheme: str, rest: str, secrets: set[str]) -> str:
     user, password, place = _split_user(scheme, rest)
     if password:
         secrets.add(password)
+        # Two readings are possible: a password with a ?, or a parameter with an @. Both values are hidden.
         if _may_hold_parameters(user, password):
             value, ampersand, others = place.partition("&")
             secrets.add(value)
@@ -288,6 +296,7 @@ def _hide_user(scheme: str, rest: str, secrets: set[str]) -> str:
 
 
 def _hide_parameters(scheme: str, word: str, secrets: set[str], *, is_url: bool) -> str:
+    # The parameter before, whose value may go on after an &
     last, secret = "", ""
 
     def hide(match: re.Match[str]) -> str:
@@ -306,6 +315,7 @@ def _hide_parameters(scheme: str, word: str, secrets: set[str], *, is_url: bool)
         return f"{name}={HIDDEN}"
 
     word = _PARAMETER.sub(hide, word)
+    # A web server may take a parameter without a name, such as ?0a1b2c, as a token
     if is_url and scheme in _WEB:
         secrets.update(_BARE_PARAMETER.findall(word))
         word = _BARE_PARAMETER.sub(HIDDEN, word)

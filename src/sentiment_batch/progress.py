@@ -9,7 +9,9 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 SECONDS_PER_UPDATE = 0.2
+"""Seconds between two updates of a bar."""
 SECONDS_PER_LOG_LINE = 10.0
+"""Seconds between two lines of a log file."""
 _LOG_LINE = "{desc}: {n:,} of {total:,} {unit}s, {elapsed} so far, {remaining} left, {rate_fmt}"
 _ESTIMATED_LOG_LINE = "{desc}: {n:,} of about {total:,} {unit}s, {elapsed} so far, about {remaining} left, {rate_fmt}"
 
@@ -43,6 +45,7 @@ def show_progress(
         task: what is done, such as `scoring`.
         unit: what is counted, in the singular.
     """
+    # A terminal redraws one line. A log file keeps every line, so it gets fewer of them.
     options: dict[str, Any] = {"mininterval": SECONDS_PER_UPDATE}
     kind = tqdm
     if _is_notebook():
@@ -59,6 +62,7 @@ def update_estimated(bar: tqdm[Any], reader: object) -> Callable[[int], object]:
     estimate: Callable[[], int | None] = getattr(reader, "estimate_rows", lambda: None)
 
     def update(rows: int) -> object:
+        # The estimate may be too low, so the total is never less than what is done
         if not bar.disable and (total := estimate()) is not None:
             bar.total = max(total, int(bar.n) + rows)
             if bar.bar_format is not None:

@@ -163,6 +163,7 @@ class ScoreSettings:
     """Names and values for the engine of a plugin; a mapping is accepted, too."""
 
     def __post_init__(self) -> None:
+        # Lists and mappings become tuples, because a record is frozen and is compared with those of other calls
         given: Any = self.engine_options
         pairs = given.items() if isinstance(given, Mapping) else given
         if isinstance(pairs, str):

@@ -140,7 +140,7 @@ def test_a_killed_run_leaves_the_file_as_it_was(scored, crash, tmp_path, end_poi
     command = ("select", scored, *CPU, "--rows", 10, "-o", out, "--overwrite", "--quiet")
     assert crash.run(*command)["status"] == 0  # the first run also writes the cache
     whole, wanted = crash.run(*command), out.read_bytes()
-    for number in end_points(whole["operations"], every=3):
+    for number in end_points(whole["operations"], every=6):
         out.write_text("mine")
         assert crash.run(*command, disk={"kill_at": number})["status"] == -signal.SIGKILL
         assert out.read_bytes() in {b"mine", wanted}, number
@@ -153,7 +153,7 @@ def test_a_failed_run_is_one_line_and_leaves_nothing(scored, crash, tmp_path, en
     crash.run(*command)
     (tmp_path / "out.csv").unlink()
     whole = crash.run(*command)
-    for number in end_points(whole["operations"], every=3):
+    for number in end_points(whole["operations"], every=6):
         (tmp_path / "out.csv").unlink(missing_ok=True)
         ended = crash.run(*command, disk={"error_at": number, "code": 28})
         assert ended["status"] in {0, 1}, ended["err"]

@@ -298,7 +298,7 @@ def test_a_run_in_place_loses_nothing_at_any_kill(crash, tiny_model, tmp_path, p
         unbroken = crash.run(*command)
         assert unbroken["status"] == 0, unbroken["err"]
     whole = content(tmp_path / place)
-    for number in end_points(unbroken["operations"], every=4):
+    for number in end_points(unbroken["operations"], every=7):
         write_input(tmp_path, place)
         assert crash.run(*command, disk={"kill_at": number})["status"] == -9
         found = content(tmp_path / place) if (tmp_path / place).exists() else None

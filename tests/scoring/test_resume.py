@@ -488,7 +488,7 @@ def test_a_run_killed_at_any_operation_on_files_loses_nothing(crash, command, tm
     def check(first, number):
         assert first["status"] == -9
 
-    sweep(crash, command, tmp_path, out, check, lambda total: end_points(total, every=5), kill_at=None)
+    sweep(crash, command, tmp_path, out, check, lambda total: end_points(total, every=8), kill_at=None)
 
 
 @pytest.mark.slow
@@ -502,7 +502,7 @@ def test_an_error_at_any_operation_on_files_loses_nothing(crash, command, tmp_pa
             assert len(lines) == 1, first["err"]
             assert "disk is full" in lines[0], lines
 
-    sweep(crash, command, tmp_path, out, check, lambda total: end_points(total, every=7), error_at=None, code=28)
+    sweep(crash, command, tmp_path, out, check, lambda total: end_points(total, every=10), error_at=None, code=28)
 
 
 @pytest.mark.parametrize("out", ["out.parquet", "out/"])

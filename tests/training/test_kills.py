@@ -60,7 +60,7 @@ def test_a_run_killed_at_any_file_change_resumes_to_the_same_end(
     assert whole.calibration.temperature != 1.0
     total = changes_of(train, **chosen)
     assert total > 40
-    published, ends = 0, end_points(total, every=4)
+    published, ends = 0, end_points(total, every=6)
     for end in ends:
         output = tmp_path / f"model{end}"
         with contextlib.suppress(Killed), ending_at(end):

@@ -109,15 +109,12 @@ class TestRay(EngineSuite):
 
 def test_a_killed_actor_is_replaced_and_every_row_scored_once(source, model, expected, cluster, tmp_path):
     out = tmp_path / "out"
-    options = ("--engine", "ray", "--engine-option", f"address={cluster},actors=3")
+    options = ("--engine", "ray", "--engine-option", f"address={cluster},actors=2")
     child = subprocess.Popen(command(source, out, model, *options), stderr=subprocess.PIPE, text=True)
     wait_for(lambda: parts(out) >= 2)
-    killed = actors()[:2]
-    for process in killed:
-        process.send_signal(signal.SIGKILL)
+    actors()[0].send_signal(signal.SIGKILL)
     _, message = child.communicate(timeout=MAX_SECONDS)
     assert child.returncode == 0, message
-    assert len(killed) == 2
     assert "a Ray actor died" in message
     assert content(out) == expected
 
@@ -163,12 +160,12 @@ class Poison:
 
 def test_a_task_that_kills_every_actor_ends_only_itself(model, monkeypatch):
     monkeypatch.setattr(sentiment_batch_ray.engine, "MAX_ATTEMPTS", 2)
-    with Scorer.load(str(model), engine="ray", engine_options=ACTORS) as scorer:
+    with Scorer.load(str(model), engine="ray", engine_options={"actors": "1"}) as scorer:
         engine = scorer.backend.engine
         poison = engine.submit(Poison())
         with pytest.raises(DeviceError, match=r"^2 Ray actors died one after the other with the same task"):
             poison.result(timeout=MAX_SECONDS)
-        assert len(scorer(pa.table({"text": ["good", None, "bad"]}))) == 3  # by the actors that came instead
+        assert len(scorer(pa.table({"text": ["good", None, "bad"]}))) == 3  # by the actor that came instead
 
 
 def test_tasks_fail_if_no_actor_is_left_and_none_starts(model, tmp_path, caplog):
@@ -305,7 +302,8 @@ def test_ray_data_maps_a_scorer(source, model):
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     scorer = Scorer.load(str(model), dtype="float32", device="cpu")
-    scored = ray.data.read_parquet(str(source)).map_batches(scorer, batch_format="pyarrow")
+    table = ray.data.read_parquet(str(source), override_num_blocks=1)  # each further worker would import torch
+    scored = table.map_batches(scorer, batch_format="pyarrow")
     found = scored.to_pandas().sort_values("id", ignore_index=True)
     here = scorer(pq.read_table(source)).to_pandas()
     assert found["id"].tolist() == list(range(ROWS))

@@ -60,6 +60,7 @@ class CommandGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the arguments, because pages show the command line."""
         ctx.meta[ARGUMENTS] = tuple(args)
+        # Help is shown even if the file with the defaults is wrong
         if not {"--help", "-h"} & set(args):
             try:
                 use_defaults(ctx, self.commands, next((one for one in args if not one.startswith("-")), None))
@@ -72,7 +73,7 @@ class CommandGroup(click.Group):
         """Run a command line. Help that standard output cannot take ends it with one line."""
         try:
             return super().main(*arguments, **options)
-        except OutputError as error:
+        except OutputError as error:  # `invoke` is not reached, because Click prints help while it parses
             _fail(error)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -179,7 +180,7 @@ def main() -> None:
     """Run the command line."""
     guard_streams()
     guard_terminal()
-    handle_signals()
+    handle_signals()  # for callers that do not come from `__main__`
     try:
         with wait_passively():
             group(prog_name="sentiment-batch")

@@ -80,6 +80,7 @@ def compare(
         from sentiment_batch.evaluation.compare_models import compare_models
         from sentiment_batch.scoring.scorer import Scorer
 
+        # Each model is loaded when it is its turn, so that only one is in memory
         loads = [functools.partial(Scorer.load, model, **settings) for model in (model_a, model_b)]
         found = compare_models(loads, rows, columns["label_settings"], quiet=quiet)
         low, high = found.difference_interval

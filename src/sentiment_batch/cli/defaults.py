@@ -119,6 +119,7 @@ def use_defaults(context: click.Context, commands: Mapping[str, click.Command], 
     if found is None or name is None or name not in commands:
         return
     file, tables = found
+    # The tables of other commands are checked, too: a misspelt [scroe] would have no effect, and nobody would notice
     header = f"[{name}]" if file == DEFAULTS_FILE else f"[tool.{PROJECT_TABLE}.{name}]"
     for table, content in tables.items():
         if table not in commands and not isinstance(content, dict):
@@ -142,6 +143,7 @@ def _convert_all(
         if option is None or option.name is None:
             raise UsageError(f"{place}: there is no option --{name}.{_suggest(name, options)}")
         try:
+            # Converted here, because an error of Click's would not name the file
             yield option.name, option.type_cast_value(context, _as_typed(value, option))
         except click.BadParameter as error:
             raise UsageError(f"{place}: {name} is {_format_value(value)}. {error.message}") from error
@@ -204,6 +206,7 @@ def format_defaults_notice(context: click.Context, command: click.Command, messa
         message: what is printed, with the options as one would type them.
         typed: the arguments of the command line.
     """
+    # Somebody who reads about an option that he did not type cannot know where its value comes from
     given = (context.default_map or {}).get(command.name or "", {})
     words = set(re.findall(r"--[\w-]*\w", message)) - {one.partition("=")[0] for one in typed}
     named = [
@@ -225,6 +228,7 @@ def find_unknown_variables(commands: Mapping[str, click.Command]) -> Iterator[tu
 
     A variable looks like ours if it names a command, or nearly one that has an effect.
     """
+    # Programs of others may share our prefix, so not every unknown variable is worth a warning
     known = [*OTHER_VARIABLES]
     for command in commands.values():
         options = (one for one in command.params if isinstance(one, click.Option))

@@ -76,6 +76,7 @@ def evaluate(
     """
     from sentiment_batch.gates.conditions import apply_gates, parse_gates, raise_failed
 
+    # 1. Everything that can be refused without a model, because loading one takes seconds
     gates = parse_gates(fail_if, FIGURES)
     if report == "-":
         raise UsageError("the figures go to standard output, so the report cannot. Name a file with --report.")
@@ -90,7 +91,7 @@ def evaluate(
         rows = read_measured_rows(
             labelled, lambda: chosen.value, by_column=by, input_format=input_format, read_options=read, **columns
         )
-        # Imported after the table was read, because it loads torch.
+        # 2. Measure the model. Imported after the table was read, because this loads torch
         from sentiment_batch.evaluation.evaluate_model import evaluate_labelled, make_report
         from sentiment_batch.scoring.figures import refuse_unknown_score_figures
         from sentiment_batch.scoring.scorer import Scorer
@@ -114,7 +115,7 @@ def evaluate(
             results = apply_gates(gates, {name: values[name] for name in FIGURES})
             values |= {"gates": [one.to_json() for one in results]}
             report_data = None if publication is None else make_report(values, rows, scorer, command=command_line())
-        # Printed before the page is written, because writing may fail.
+        # 3. Show the result. It is printed before the page is written, because writing may fail
         if as_json:
             print_json(values)
         else:
@@ -127,6 +128,7 @@ def evaluate(
         logger.info("report: %s", report)
     if label_issues is not None:
         logger.info("label issues: %s", label_issues)
+    # Last, because a gate that fails must not lose the page and the table
     raise_failed(results)
 
 

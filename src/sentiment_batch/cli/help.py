@@ -26,6 +26,7 @@ _HEADINGS = (MODEL, COLUMNS, INPUT, OUTPUT, TRAINING, TEXTS, SPEED, MESSAGES)
 AT_LEAST_ZERO = click.IntRange(min=0)
 MAX_HELP_WIDTH = 100
 _UNBROKEN_HYPHEN = "\u2011"
+"""Stands for each hyphen while Click wraps lines, because Click breaks a line at a hyphen."""
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_WIDTH}
 
 
@@ -165,6 +166,7 @@ def setting(
         metavar: the word for the value in the help; None takes the name of the type.
         choices: all values, if there are only a few.
     """
+    # The type and the default come from the record, so that they are written down once
     default, flag = getattr(settings, name), "--" + name.replace("_", "-")
     annotation = next(str(field.type) for field in fields(settings) if field.name == name)
     kinds = {"int": int, "float": float, "bool": bool, "str": str}

@@ -42,6 +42,7 @@ def terminal_text(message: str, command: click.Command | None, *, is_block: bool
         command: the command whose options are meant, if there is one.
         is_block: keep line feeds and tabs. In a line they come from data, which must not forge another line.
     """
+    # Secrets first: an escape within a URL would hide from the search where its password ends
     shown = without_password(message)
     shown = shown if command is None else format_as_options(shown, command)
     return escape_controls(shown) if is_block else escape_line(shown)
@@ -115,6 +116,7 @@ def command_line() -> str:
 
 def configure_logging(quiet: bool, verbose: bool) -> None:
     """Send the log records of the library to standard error, without time and level; begin with the defaults in use."""
+    # The handler of an earlier call in this process is replaced, because two handlers would print each message twice
     logger.handlers = [_StandardErrorHandler(running_command())]
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)

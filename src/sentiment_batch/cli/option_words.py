@@ -52,6 +52,7 @@ def _parse_setting(text: str) -> tuple[str, Any] | None:
     """The name and the value in `name=value`, or a name alone; None if `text` is no setting with a plain value."""
     if text.isidentifier():
         return text, _NO_VALUE
+    # `name=value` is the argument of a call in Python, so Python's own parser splits it
     try:
         call = ast.parse(f"_({text})", mode="eval").body
         if not isinstance(call, ast.Call) or call.args or len(call.keywords) != 1:

@@ -33,7 +33,7 @@ SCORING = ("batch_tokens", "max_length", "long_text", "labels", "device", "dtype
 
 def _apply(command: Any, options: Sequence[Decorator]) -> Any:
     """`command` with `options`, which the help shows in this order."""
-    for one in reversed(options):
+    for one in reversed(options):  # decorators apply from the last to the first
         command = one(command)
     return command
 
@@ -201,7 +201,7 @@ def loading(command: Command) -> Command:
 
     @functools.wraps(command)
     def with_settings(**given: Any) -> Any:
-        respect_address_limit()
+        respect_address_limit()  # before the command imports torch
         named = {name: given.pop(name) for name in SCORING}
         return command(settings=_check_score_settings(**named), **given)
 

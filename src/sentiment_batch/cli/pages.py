@@ -40,7 +40,7 @@ def publish_page(page: str | None, overwrite: bool) -> Iterator[Publication | No
         yield publication
         publication.commit()
     finally:
-        publication.abort()
+        publication.abort()  # without effect after `commit`
 
 
 def write_page(publication: Publication, page: str) -> None:

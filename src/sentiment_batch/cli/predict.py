@@ -69,6 +69,7 @@ def _predict_texts(scorer: Scorer, texts: Iterator[str]) -> Iterator[dict[str, A
     import pyarrow as pa
 
     added = dataclasses.replace(scorer.added, probabilities=True)
+    # Texts are taken in groups, so that standard input may be endless
     for some in iter(lambda: list(itertools.islice(texts, MAX_TEXTS_AT_A_TIME)), []):
         batch = pa.record_batch({"text": pa.array(some, pa.large_string())})
         for part, probabilities in scorer.probabilities([batch], ["text"]):

@@ -162,6 +162,7 @@ def score(
     logger.info("%s", summary, extra=BLOCK)
     if summary.rows and summary.null == summary.rows:
         logger.warning("no row has a text in %s, so no row has a label", listed(summary.text_columns))
+    # The output is published by now. A gate decides only about the exit code.
     results = apply_gates(job.gates, list_score_figures(summary))
     if as_json:
         print_json(summary.to_json() | {"gates": [one.to_json() for one in results]})

@@ -41,6 +41,7 @@ def publish_table(
     from sentiment_batch.data.formats import find_writer_format, open_writer
     from sentiment_batch.records import WriteOptions
 
+    # Asked before the writer is opened, because this command has no --output-format that the error could advise
     try:
         find_writer_format(location)
     except UsageError as error:
@@ -53,4 +54,4 @@ def publish_table(
         yield writer
         writer.commit()
     finally:
-        writer.abort()
+        writer.abort()  # without effect after `commit`

@@ -78,7 +78,7 @@ def end_output() -> None:
     """Flush standard output. If that fails, the bytes are dropped, so that the end of Python does not try again."""
     try:
         sys.stdout.flush()
-    except (OSError, OutputError):
+    except (OSError, OutputError):  # the error was reported when it came first
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
@@ -86,7 +86,7 @@ def end_output() -> None:
 
 def _guarded(kind: type[io.TextIOWrapper], stream: TextIO) -> TextIO:
     """The same stream, as `kind`. A stream that the user of this package has put in place stays."""
-    if type(stream) is not io.TextIOWrapper:
+    if type(stream) is not io.TextIOWrapper:  # such as the one of a test, or a notebook
         return stream
     is_terminal, encoding, line_buffering = stream.isatty(), stream.encoding, stream.line_buffering
     return kind(

@@ -148,6 +148,7 @@ def summary(
             output, [scored], lambda: make_share_schema(by), "the shares need", overwrite=overwrite
         ) as writer,
     ):
+        # The model is asked first, because its labels decide which conditions make sense
         known = read_known_model(scored, model)
         refuse_unknown_figures(gates, known)
         with open_table(scored, input_format=input_format, read_options=read) as table:

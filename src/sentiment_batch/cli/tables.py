@@ -41,6 +41,7 @@ def _wrap(cell: str, width: int) -> list[str]:
 
 def _narrow(widths: list[int], columns: Sequence[Sequence[str]], terminal_width: int) -> None:
     """Make the widest columns narrower until the table fits. Words are broken only if it cannot fit otherwise."""
+    # Two rounds: down to the longest word of each column, then to the least width
     words = [[word for cell in column for word in _BREAKS.split(cell)] for column in columns]
     for least in ([max(map(len, column)) for column in words], [MIN_COLUMN_WIDTH] * len(widths)):
         while sum(widths) + GAP * (len(widths) - 1) > terminal_width:

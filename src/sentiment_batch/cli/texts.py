@@ -32,7 +32,7 @@ def read_texts(arguments: Sequence[str]) -> Iterator[str]:
     if not arguments and sys.stdin is not None and sys.stdin.isatty():
         raise UsageError("there is no text. Give some in quotes, or pipe lines into standard input.")
     if not arguments or tuple(arguments) == ("-",):
-        if sys.stdin is None:
+        if sys.stdin is None:  # Python sets it to None if the descriptor is closed
             raise InputError("standard input is closed. Give texts in quotes, or pipe lines into it.")
         return _lines()
     for text in arguments:
@@ -67,6 +67,7 @@ def require_one(texts: Iterator[str]) -> Iterator[str]:
 
 def _lines() -> Iterator[str]:
     """The lines of standard input. Only a line feed ends a line."""
+    # Bytes, because a text stream would end lines at a carriage return, too, and guess the encoding
     lines = iter(sys.stdin.buffer)
     for number in itertools.count(1):
         try:

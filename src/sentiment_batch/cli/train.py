@@ -218,6 +218,7 @@ def train(
         quiet=quiet,
         command=command_line(),
     )
+    # The table of label issues is opened before the training, so that a place that cannot be written costs no hours
     tables = [name for name in (*reviews, val_file, test_file, *unlabelled) if name is not None]
     _check_place(label_issues, output)
     with publish_label_issues(label_issues, tables, overwrite=overwrite) as issue_writer:

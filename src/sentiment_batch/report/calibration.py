@@ -42,6 +42,7 @@ def build_reliability_figure(
     now, then = _read_bins(evaluation.get("reliability")), _read_bins((before or {}).get("reliability"))
     if not now:
         return None
+    # With two labels no top probability is below 0.5, so half of each axis would be empty
     start = 0.5 if min(min(one.confidence, one.accuracy) for one in [*now, *then]) >= 0.5 else 0.0
     plane = Plane(
         x=build_share_axis("predicted probability", start), y=build_share_axis("right rows", start), height=270

@@ -39,12 +39,14 @@ def render_report_page(report: Mapping[str, Any]) -> str:
     # Test rows come first, because no choice was made on them.
     evaluations = sorted(report.get("evaluations") or [], key=lambda one: one.get("name") != "test")
     values = _collect_fixed_values(report, evaluations)
+    # Shorter texts first, because a list of all errors says more than the whole text of some
     max_cases = max((len(cases) for one in evaluations for cases in _list_cases(one)), default=0)
     for max_characters in _TEXT_LENGTHS:
         page = _render(values, evaluations, max_characters, max_cases)
         if (size := len(page.encode("utf-8"))) < MAX_PAGE_BYTES:
             return page
     while size >= MAX_PAGE_BYTES and max_cases:
+        # At least a tenth fewer each time, so that the loop ends soon
         max_cases = int(max_cases * min(0.9, MAX_PAGE_BYTES / size))
         page = _render(values, evaluations, max_characters, max_cases)
         size = len(page.encode("utf-8"))

@@ -168,6 +168,7 @@ def _build_time_figures(summary: Values) -> list[Figure]:
     periods = [one for one in summary["over"] if one["period"] is not None][-MAX_PERIODS_DRAWN:]
     if not periods or not summary["shares"]:
         return []
+    # Rows without a date have no place on the axis. The table below has them.
     names = [one["period"] for one in periods]
     labels = _list_labels(summary)
     lines = [(label, [(place, one["shares"][label]) for place, one in enumerate(periods)]) for label, _ in labels]

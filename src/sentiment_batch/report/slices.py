@@ -46,6 +46,7 @@ def _build_figure(name: str, title: str, given: Any, evaluation: Mapping[str, An
     overall = to_number(evaluation.get("accuracy"))
     largest = sorted(range(len(slices)), key=lambda index: (-(to_number(slices[index].get("rows")) or 0.0), index))
     drawn = [_to_group(slices[index]) for index in sorted(largest[:MAX_SLICES_DRAWN])]
+    # The largest are chosen, but they keep the order of the evaluation, such as the order of lengths
     listed = [slices[index] for index in sorted(largest[:MAX_SLICES_LISTED])]
     values = [value for group in drawn for value in (group.value, group.low, group.high) if value is not None]
     values += [] if overall is None else [overall]
@@ -83,6 +84,7 @@ def _format_finding(slices: Sequence[Mapping[str, Any]], overall: float | None) 
     for one in slices:
         value, ends = to_number(one.get("accuracy")), one.get("interval") or (None, None)
         high = to_number(ends[1])
+        # The whole interval lies below. A lower accuracy alone may be chance, and some slice always has the lowest.
         if value is not None and high is not None and overall is not None and high < overall:
             weak.append((value, one))
     if not weak:

@@ -53,11 +53,13 @@ def build_axis(name: str, values: Iterable[float], *, from_zero: bool = False, p
     """An axis that holds all values and ends at round ticks. It starts at zero, or near the smallest value."""
     held = list(values) or [0.0, 1.0]
     low, high = (0.0 if from_zero else min(held)), max(held)
+    # Equal values would give a step of 0, and a division by zero
     if high - low < 1e-12 * max(1.0, abs(high)):
         low, high = (0.0, high) if high > 0 else (low - 0.5, high + 0.5)
     step = _choose_step(high - low, 4)
     if not percent and all(value == round(value) for value in held):
         step = max(step, 1.0)  # counts have no halves
+    # 1e-9, because 0.3 / 0.1 is a little less than 3
     low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     return _build_axis(name, low, high, step, percent=percent)
 
@@ -152,6 +154,7 @@ class Plane:
 
     def _draw_x_tick(self, tick: float) -> str:
         x, label = self.to_x(tick), self.x.format_tick(tick)
+        # The label of the last tick moves to the left if it would not fit into the picture
         overhang = max(x + measure_text(label) / 2 - CHART_WIDTH + 1, 0.0)
         return (
             f'<path class="grid" d="M{coordinate(x)} {self.top}V{self.base}"/>'
@@ -161,7 +164,7 @@ class Plane:
 
 def coordinate(value: float) -> str:
     """A coordinate, to a tenth of a unit."""
-    return f"{round(value, 1) + 0.0:g}"
+    return f"{round(value, 1) + 0.0:g}"  # + 0.0 turns -0.0 into 0
 
 
 def draw_line(plane: Plane, points: Sequence[tuple[float, float]], css_class: str) -> str:
@@ -193,6 +196,8 @@ def measure_text(text: str) -> float:
 
 def fit_label(text: Any, max_width: float) -> str:
     """A label in one line that is no wider than `max_width`."""
+    # First a cut by the number of characters, which is fast for long texts, and then by their widths. \u2069 ends the
+    # isolation of the text direction that `shorten_label` begins.
     label = shorten_label(text, max(1, int(max_width / (_MEAN_CHARACTER_WIDTH * 0.8))))
     while measure_text(label) > max_width and len(label) > 4:
         label = f"{label[:-2].rstrip('…')[:-1].rstrip()}…\u2069"

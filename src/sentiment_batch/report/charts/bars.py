@@ -53,6 +53,7 @@ def draw_histogram(edges: Sequence[float], stacks: Sequence[Stack], x_axis: Axis
 
 
 def _draw_bar(plane: Plane, x_range: tuple[float, float], y_range: tuple[float, float], css_class: str) -> str:
+    # Half a unit at each side makes a gap between bars. Small bars keep a size at which they can be seen.
     left, right = plane.to_x(x_range[0]) + 0.5, plane.to_x(x_range[1]) - 0.5
     lower, upper = plane.to_y(y_range[0]), plane.to_y(y_range[1])
     return (
