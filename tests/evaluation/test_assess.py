@@ -110,20 +110,32 @@ def test_each_resample_s_figures_are_those_of_its_rows(monkeypatch):
     assert figures["roc_auc"](scaled) == pytest.approx(np.mean(areas))
 
 
-def true_error(generator, rows):
-    """The interval of the calibration error of rows whose labels are drawn from the probabilities themselves."""
-    second = generator.uniform(size=rows)
-    codes = (generator.uniform(size=rows) < second).astype(np.int64)
+def error_interval(seed, rows, sharpness=1.0):
+    """The interval of the calibration error, and the error, of a model that is right at a sharpness of 1."""
+    generator = np.random.default_rng(seed)
+    log_odds = generator.normal(0, 2.5, rows)
+    codes = (generator.random(rows) < 1 / (1 + np.exp(-log_odds))).astype(np.int64)
+    second = 1 / (1 + np.exp(-sharpness * log_odds))
     probabilities = np.stack([1 - second, second], axis=1)
     return bootstrap(probabilities, codes)["calibration_error"], calibration_error(probabilities, codes)
 
 
-def test_a_calibrated_model_has_an_error_interval_from_near_0():
-    """Plain percentiles would lie above the figure, for drawing rows adds noise, and noise only adds to the error."""
-    drawn_ = [true_error(np.random.default_rng(seed), 400) for seed in range(12)]
-    for (low, high), figure in drawn_:
-        assert 0.0 <= low <= figure <= high
-    assert np.mean([low for (low, _), _ in drawn_]) < 0.25 * np.mean([figure for _, figure in drawn_])
+@pytest.mark.parametrize("rows", [50, 400])
+def test_a_calibrated_model_has_an_error_interval_from_0(monkeypatch, rows):
+    """Its true error is 0. Drawing rows adds noise, which only raises the error."""
+    monkeypatch.setattr(intervals, "MAX_RESAMPLES", 200)
+    found = [error_interval(seed, rows) for seed in range(40)]
+    assert all(0.0 <= low <= figure <= high for (low, high), figure in found)
+    assert sum(low == 0.0 for (low, _), _ in found) >= 36
+
+
+@pytest.mark.parametrize(("sharpness", "true"), [(1.6, 0.060), (3.0, 0.117)])
+def test_an_overconfident_model_has_an_interval_with_its_error(monkeypatch, sharpness, true):
+    """The true errors are those of two million rows."""
+    monkeypatch.setattr(intervals, "MAX_RESAMPLES", 200)
+    found = [error_interval(seed, 400, sharpness)[0] for seed in range(40)]
+    assert sum(low <= true <= high for low, high in found) >= 34
+    assert sum(low > 0.0 for low, _ in found) >= (36 if sharpness > 2 else 20)
 
 
 def test_an_interval_is_one_of_rows_not_of_what_they_are_called():
@@ -141,11 +153,11 @@ def test_wilson_s_interval_of_a_share(hits, rows, low, high):
 
 
 def test_without_an_error_accuracy_alone_has_an_interval():
-    probabilities = np.stack([np.linspace(0.6, 0.9, 20), np.linspace(0.4, 0.1, 20)], axis=1)
-    probabilities[10:] = probabilities[10:, ::-1]
-    found = bootstrap(probabilities, np.repeat([0, 1], 10))
-    assert found["accuracy"] == share_interval(20, 20)
-    assert found["accuracy"][0] < 0.85
+    probabilities = np.stack([np.linspace(0.6, 0.9, 60), np.linspace(0.4, 0.1, 60)], axis=1)
+    probabilities[30:] = probabilities[30:, ::-1]
+    found = bootstrap(probabilities, np.repeat([0, 1], 30))
+    assert found["accuracy"] == share_interval(60, 60)
+    assert found["accuracy"][0] < 0.95
     assert found["macro_f1"] is found["roc_auc"] is None
     assert found["loss"][0] < found["loss"][1]
     alike = bootstrap(np.full((300, 2), 0.5), np.zeros(300, dtype=np.int64))
@@ -164,13 +176,13 @@ def test_means_over_classes_need_rows_of_each_class(rare, known):
     assert two["macro_f1"]
 
 
-@pytest.mark.parametrize("rows", [1, 2, 9])
+@pytest.mark.parametrize("rows", [1, 2, 9, 49])
 def test_of_few_rows_only_the_interval_of_accuracy_is_known(rows):
     probabilities, codes = drawn(rows, 2)
     found = bootstrap(probabilities, codes)
     assert set(found) == {"accuracy", "macro_f1", "loss", "roc_auc", "calibration_error"}
     assert [name for name, ends in found.items() if ends] == ["accuracy"]
-    assert found["accuracy"][1] - found["accuracy"][0] > 0.3
+    assert found["accuracy"][1] - found["accuracy"][0] > 0.05
     lines = str(assessed(probabilities, codes, LABELS[:2])).splitlines()[2:]
     assert [line.split()[-1] for line in lines[1:]] == ["-"] * 4
 

@@ -22,6 +22,17 @@ def test_the_words_of_each_side_are_found_and_no_others():
     assert comparer.compare(np.arange(800) < 400, np.arange(800) >= 400) == []
 
 
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_parts_that_differ_by_chance_have_no_words(share):
+    """Thousands of words, of which most are rare, as in any language."""
+    generator = np.random.default_rng(1)
+    frequencies = 1 / np.arange(1, 8_001)
+    words = generator.choice(8_000, size=(3_000, 60), p=frequencies / frequencies.sum())
+    comparer = WordComparer([" ".join(f"word{n}" for n in row) for row in words], 5)
+    parts = [generator.random(3_000) < share for _ in range(20)]
+    assert [found for part in parts if (found := comparer.compare(part, ~part))] == []
+
+
 def test_few_texts_mark_nothing():
     texts = ["dull"] * 29 + ["great"] * 500
     inside = np.arange(len(texts)) < 29

@@ -8,6 +8,7 @@ import pytest
 
 from sentiment_batch.data.input_description import list_items
 from sentiment_batch.display import escape_controls
+from sentiment_batch.evaluation.intervals import share_interval
 from sentiment_batch.report.page import render_report_page
 from sentiment_batch.report.training import build_training_figures
 from tests.report import random_reports
@@ -383,6 +384,19 @@ def test_a_perfect_model_has_no_weak_slice_and_no_error():
     assert "There is no error." in text
     assert "No slice is clearly below the whole" in text
     assert "Most confident errors" not in text
+
+
+@pytest.mark.parametrize(("hits", "named"), [([82, 90, 91], False), ([70, 90, 91], True)])
+def test_a_slice_is_weak_only_beyond_the_chance_of_many(hits, named):
+    """82 of 100 are fewer than 90 by 2.7 deviations, which one of 80 slices is by chance more often than not."""
+    slices = [
+        {"group": f"g{number}", "rows": 100, "accuracy": one / 100, "interval": share_interval(one, 100)}
+        for number, one in enumerate([*hits, *[90] * 77])
+    ]
+    evaluation = random_reports.evaluation(["a", "b"], 300) | {"accuracy": 0.9, "by_length": slices}
+    text = sound(render_report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})).text()
+    assert ("No slice is clearly below the whole" in text) == (not named)
+    assert ("do clearly worse than all: 70.0 % of 100 rows are right" in text) == named
 
 
 def test_the_page_says_where_rows_stand_and_what_was_read():

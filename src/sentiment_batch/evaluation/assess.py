@@ -212,6 +212,7 @@ def assess(
     """
     roc = curves.roc_curves(probabilities_NK, codes_N, labels)
 
+    # What errors and label issues have in common: where the row is, its text and its label
     def describe(place: int) -> dict[str, Any]:
         return {
             **(dict.fromkeys(("file", "row", "id_column", "id")) if locate_row is None else locate_row(place)),
@@ -219,6 +220,10 @@ def assess(
             "label": labels[codes_N[place]],
         }
 
+    groups = None
+    if by is not None:
+        column, values_N = by
+        groups = {"column": column, "groups": slices.measure_by_value(probabilities_NK, codes_N, labels, values_N)}
     best_N = probabilities_NK.argmax(axis=1)
     errors = label_issues.find_errors(probabilities_NK, codes_N, max_errors)
     max_label_issues = max_errors if max_label_issues is None else max_label_issues
@@ -232,9 +237,7 @@ def assess(
         precision_recall=curves.precision_recall_curves(probabilities_NK, codes_N, labels),
         histogram=curves.score_histogram(probabilities_NK, codes_N),
         by_length=slices.measure_by_length(probabilities_NK, codes_N, labels, lengths_N, cut_N),
-        by={"column": by[0], "groups": slices.measure_by_value(probabilities_NK, codes_N, labels, by[1])}
-        if by
-        else None,
+        by=groups,
         errors=[
             describe(place)
             | {"predicted": labels[best_N[place]], "score": float(probabilities_NK[place].max()), "words": None}

@@ -24,6 +24,7 @@ temperature far, and separable rows from driving it to zero. Among thousands of 
 MIN_CALIBRATION_ROWS = 50
 """Fewer rows give a temperature by chance: with 50 rows its standard error is about a fifth of its value."""
 FOLDS = 5
+"""Folds of the cross-fit. Each fit has four fifths of the rows."""
 TEMPERATURE_DECIMALS = 4
 """More decimals than any number of rows determines, so that the last bits of the logits do not matter."""
 
@@ -41,7 +42,7 @@ class Calibration:
     before: dict[str, Any]
     """`calibration_error`, `loss` and `reliability` of these rows at a temperature of 1."""
     after: dict[str, Any]
-    """The same with each row at the temperature of the other folds, as rows that took no part in the fit."""
+    """The same after calibration. Each row has the temperature that was fitted on the other folds, without this row."""
     is_determined: bool
     """True if the rows tell which temperature is best, which may be 1. Else it is unknown how good the scores are."""
 
@@ -78,10 +79,12 @@ def calibrate(logits_NK: Floats, codes_N: Codes) -> Calibration:
         logits_NK: the logits of the model; N is at least 1.
         codes_N: the true classes. Each row counts the same, whatever class weights the model was trained with.
     """
+    # Unless a fit pays, the temperature is 1, and nothing changes
     before = after = measure_calibration(logits_NK, codes_N)
     temperature, reason = 1.0, _explain_no_fit(logits_NK, codes_N)
     is_determined = reason is None
     if reason is None:
+        # The published temperature is fitted on all rows. It is judged by rows that took no part in a fit.
         fitted = measure_calibration(_cross_fit(logits_NK, codes_N), codes_N)
         reason = "no other temperature lowers the loss of rows that it was not fitted on"
         if fitted["loss"] < before["loss"]:
@@ -104,6 +107,7 @@ def fit_temperature(logits_NK: Floats, codes_N: Codes) -> float:
     softmax(logits / T) equals the mean logit of the true class. `PRIOR_ROWS` blend this target with the logit that the
     model itself expects.
     """
+    # A shift of all logits of a row changes no probability. With the largest at 0, no power overflows.
     centred_NK = logits_NK.astype(np.float64) - logits_NK.max(axis=1, keepdims=True)
     weight = PRIOR_ROWS / (len(codes_N) + PRIOR_ROWS)
     true = float(centred_NK[np.arange(len(codes_N)), codes_N].mean())
@@ -111,6 +115,8 @@ def fit_temperature(logits_NK: Floats, codes_N: Codes) -> float:
     low, high = 1.0 / MAX_TEMPERATURE, 1.0 / MIN_TEMPERATURE
     if _expected(centred_NK, high) - _expected(centred_NK, low) < 1e-9:  # all logits are equal
         return 1.0
+    # The expected logit rises with 1/T, so the interval that holds the target can be halved. 60 halvings of an interval
+    # of length 4.9 reach the precision of a float.
     for _ in range(60):
         middle = (low + high) / 2.0
         low, high = (middle, high) if _expected(centred_NK, middle) < target else (low, middle)
@@ -140,6 +146,7 @@ def _explain_no_fit(logits_NK: Floats, codes_N: Codes) -> str | None:
 
 def _cross_fit(logits_NK: Floats, codes_N: Codes) -> Floats:
     """The logits (N, K), each row divided by the temperature that is fitted on the other folds."""
+    # A fixed seed, so that the same logits always give the same temperature
     folds_N = np.random.default_rng(0).permutation(len(codes_N)) % FOLDS
     scaled_NK = np.empty_like(logits_NK)
     for fold in range(FOLDS):

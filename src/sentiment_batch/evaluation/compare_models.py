@@ -35,10 +35,13 @@ class ModelFigures:
     """The figures of one of the models."""
 
     model: str
+    """The name of the model."""
     accuracy: float
+    """Share of the rows whose label is predicted."""
     interval: Sequence[float]
     """The 95 % interval of the accuracy."""
     macro_f1: float
+    """Mean of F1 over the classes that have rows."""
     loss: float
     """Mean cross-entropy, in nats."""
     left_out: LeftOut
@@ -159,17 +162,19 @@ def compare_models(
             another true label for each model.
         ModelError, DeviceError: a model cannot be used.
     """
-    # Each model is loaded twice, so that an error shows before a large table is scored.
-    truths = []
-    for load in loads:
-        with load() as scorer:
-            truths.append(_read_truth(scorer, rows, label_settings))
-    known = _find_known(truths[0], truths[1], rows)
-    measured = []
-    for load, truth in zip(loads, truths, strict=True):
-        with load() as scorer:
-            measured.append(_measure(scorer, rows, truth, quiet=quiet))
-    a, b = measured
+    # Both models read the labels before one of them scores, so that an error shows before a large table is scored.
+    # Only one is loaded at a time, so the first one is loaded twice.
+    load_a, load_b = loads
+    with load_a() as scorer:
+        truth_a = _read_truth(scorer, rows, label_settings)
+    with load_b() as scorer:
+        truth_b = _read_truth(scorer, rows, label_settings)
+        known = _find_known(truth_a, truth_b, rows)
+        b = _measure(scorer, rows, truth_b, quiet=quiet)
+    with load_a() as scorer:
+        a = _measure(scorer, rows, truth_a, quiet=quiet)
+    measured = a, b
+    # Figures on the rows that both models know. The difference is that of paired rows.
     right_a, right_b = (one.best_N[known] == one.truth.codes_N[known] for one in measured)
     figures = [one.figures(known) for one in measured]
     return ModelComparison(
@@ -185,6 +190,11 @@ def compare_models(
 
 
 def _read_truth(scorer: Scorer, rows: LabelledRows, settings: LabelSettings) -> _Truth:
+    """The true classes of the rows among those of a model.
+
+    Raises:
+        InputError: the labels have no counterpart among those of the model.
+    """
     mapping, _ = match_labels(scorer, rows, settings)
     encoded = mapping.encode(rows.labels)
     return _Truth(labels=scorer.labels, codes_N=encoded.codes, left_out=LeftOut.count(encoded, blank=rows.num_blank))
@@ -196,6 +206,7 @@ def _find_known(a: _Truth, b: _Truth, rows: LabelledRows) -> npt.NDArray[np.int6
     Raises:
         InputError: there is no such row, or one has another true label for each model.
     """
+    # Rows without a label, or without a text, are left out for both. The longer list of the two models is logged.
     lacking = max(a, b, key=lambda one: np.count_nonzero(one.codes_N < 0))
     report_left_out(lacking.left_out, len(rows.labels) + rows.num_blank)
     if (lacking.codes_N < 0).all():
@@ -203,6 +214,7 @@ def _find_known(a: _Truth, b: _Truth, rows: LabelledRows) -> npt.NDArray[np.int6
     known = np.flatnonzero((a.codes_N >= 0) & (b.codes_N >= 0))
     if not len(known):
         raise InputError(f"{rows.name} holds no row with a label that both models have. Check its `label_column`.")
+    # Each model may read numbers in its own way, such as 1 to 5 as stars or as classes. Then they cannot be compared.
     different = [place for place in known.tolist() if find_side(a.name(place)) != find_side(b.name(place))]
     if different:
         first = different[0]
@@ -216,10 +228,12 @@ def _find_known(a: _Truth, b: _Truth, rows: LabelledRows) -> npt.NDArray[np.int6
 
 
 def _measure(scorer: Scorer, rows: LabelledRows, truth: _Truth, *, quiet: bool) -> _Measured:
-    starts = range(0, len(rows.texts), TEXTS_PER_BATCH)
-    batches = (pa.record_batch({"text": pa.array(rows.texts[start : start + TEXTS_PER_BATCH])}) for start in starts)
-    with show_progress(len(rows.texts), quiet=quiet) as bar:
-        scored = [scores for _, scores in scorer.probabilities(batches, ["text"], bar.update, len(rows.texts))]
+    """Score all rows with a model."""
+    texts = rows.texts
+    parts = (texts[start : start + TEXTS_PER_BATCH] for start in range(0, len(texts), TEXTS_PER_BATCH))
+    batches = (pa.record_batch({"text": pa.array(part, pa.large_string())}) for part in parts)
+    with show_progress(len(texts), quiet=quiet) as bar:
+        scored = [scores for _, scores in scorer.probabilities(batches, ["text"], bar.update, len(texts))]
     return _Measured(model=scorer.model, truth=truth, probabilities_NK=np.concatenate(scored))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_CURVE_POINTS = 200
 """Points of a curve. More cannot be seen on a page."""
 SCORE_BINS = 20
+"""Bins of the histogram, each 0.05 wide."""
 
 
 def roc_curves(probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -54,7 +55,7 @@ def precision_recall_curves(probabilities_NK: Floats, codes_N: Codes, labels: Se
 
 def roc_auc(curves: Sequence[dict[str, Any]], classes: int) -> float | None:
     """The area under the curves of `roc_curves`: their mean, None where a class has none."""
-    if len(curves) < len(list_ranked_classes(classes)):
+    if len(curves) < len(list_ranked_classes(classes)):  # a class without rows, or with all of them, has no curve
         return None
     return float(np.mean([curve["area"] for curve in curves]))
 
@@ -78,6 +79,7 @@ def score_histogram(probabilities_NK: Floats, codes_N: Codes) -> dict[str, Any]:
 def _one_against_the_rest(
     probabilities_NK: Floats, codes_N: Codes, labels: Sequence[str]
 ) -> Iterator[tuple[str, npt.NDArray[np.bool_], Floats]]:
+    """For each class with a curve: its label, (N,) true for its rows, and (N,) their probability of this class."""
     for k in list_ranked_classes(len(labels)):
         truth_N = codes_N == k
         if truth_N.any() and not truth_N.all():
@@ -87,6 +89,7 @@ def _one_against_the_rest(
 def _thin_out(x: Floats, y: Floats) -> dict[str, list[float]]:
     """At most `MAX_CURVE_POINTS` of the points (P,) with both ends, evenly spread along the curve."""
     if len(x) > MAX_CURVE_POINTS:
+        # Spread by the length of the curve, because steep parts have few points by x alone
         way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
         some = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], MAX_CURVE_POINTS)).clip(0, len(x) - 1))
         x, y = x[some], y[some]

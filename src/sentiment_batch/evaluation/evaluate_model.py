@@ -27,10 +27,12 @@ from sentiment_batch.report.formatting import format_percent
 from sentiment_batch.settings import MAX_ERRORS
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from sentiment_batch.data.labelled_rows import LabelledRows
+    from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.scoring.backends.row_blocks import Counts
     from sentiment_batch.scoring.scorer import Scorer
-    from sentiment_batch.tokenization.tokenizer import TextTokenizer
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -66,6 +68,7 @@ def evaluate_labelled(
     Raises:
         InputError: the labels have no counterpart among those of the model, or no row has one.
     """
+    # The rows with a label of the model
     mapping, description = match_labels(scorer, rows, label_settings or LabelSettings())
     encoded = mapping.encode(rows.labels)
     left_out = LeftOut.count(encoded, rows.num_blank)
@@ -73,46 +76,50 @@ def evaluate_labelled(
     known = np.flatnonzero(encoded.codes >= 0)
     if not len(known):
         raise InputError(f"{rows.name} holds no row to measure{explain_no_rows(left_out)}")
+    # Score them. A scorer may be used several times, so its counts are compared with those of before.
     texts = [rows.texts[row] for row in known]
-    stream, before = _TextStream(texts, scorer.tokenizer), replace(scorer.counts)
-    with show_progress(len(texts), quiet=quiet) as bar:
-        scored = [scores for _, scores in scorer.probabilities(stream.batches(), ["text"], bar.update, len(texts))]
-    probabilities_NK = np.concatenate(scored)
+    before = replace(scorer.counts)
+    probabilities_NK, lengths_N, cut_N = _score_texts(scorer, texts, quiet=quiet)
     evaluation = assess(
         probabilities_NK,
         encoded.codes[known],
         scorer.labels,
         texts=texts,
-        lengths_N=stream.lengths_N,
-        cut_N=stream.cut_N,
+        lengths_N=lengths_N,
+        cut_N=cut_N,
         locate_row=lambda place: rows.locate_row(int(known[place])),
         by=(rows.by_column, rows.by.take(known)) if rows.by_column and rows.by is not None else None,
         max_errors=max_errors,
         max_label_issues=max_label_issues,
     )
+    # What is known of the texts, beside the figures
     reading = None if description is None else description.to_json()
     known_texts = _describe_texts(scorer, texts, before)
     words = weigh_marking_words(scorer, texts, probabilities_NK.argmax(axis=1)) if with_words else None
     return replace(evaluation, mapping=str(mapping), left_out=left_out, input=reading, words=words, **known_texts)
 
 
-class _TextStream:
-    """Sends texts to a scorer in batches, and counts their tokens while the model works."""
+def _score_texts(
+    scorer: Scorer, texts: Sequence[str], *, quiet: bool
+) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """(N, K) the probabilities of N texts; (N,) their numbers of tokens; and (N,) true for texts that are cut."""
+    tokenizer = scorer.tokenizer
+    lengths: list[npt.NDArray[np.int64]] = []
+    cut: list[npt.NDArray[np.bool_]] = []
 
-    def __init__(self, texts: Sequence[str], tokenizer: TextTokenizer) -> None:
-        self._texts = texts
-        self._tokenizer = tokenizer
-        self.lengths_N = np.zeros(len(texts), dtype=np.int64)
-        self.cut_N = np.zeros(len(texts), dtype=np.bool_)
+    # The scorer does not say how many tokens a text has, so texts are tokenized a second time here. The scorer reads
+    # them in a thread, so the model works meanwhile.
+    def stream() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(texts), TEXTS_PER_BATCH):
+            some = texts[start : start + TEXTS_PER_BATCH]
+            tokens = tokenizer(some)
+            lengths.append(tokens.uncut_lengths)
+            cut.append(tokens.cut & (tokenizer.policy.long_text != "windows"))  # windows cut nothing
+            yield pa.record_batch({"text": pa.array(some, pa.large_string())})
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """All texts, in order."""
-        for start in range(0, len(self._texts), TEXTS_PER_BATCH):
-            rows = slice(start, start + TEXTS_PER_BATCH)
-            tokens = self._tokenizer(self._texts[rows])
-            self.lengths_N[rows] = tokens.uncut_lengths
-            self.cut_N[rows] = tokens.cut & (self._tokenizer.policy.long_text != "windows")  # windows cut nothing
-            yield pa.record_batch({"text": pa.array(self._texts[rows], pa.large_string())})
+    with show_progress(len(texts), quiet=quiet) as bar:
+        scored = [scores for _, scores in scorer.probabilities(stream(), ["text"], bar.update, len(texts))]
+    return np.concatenate(scored), np.concatenate(lengths), np.concatenate(cut)
 
 
 def make_report(
@@ -159,6 +166,7 @@ def match_labels(
     trained = LabelMapping.from_json(meta["labels"]) if meta and meta["labels"] else None
     if trained is not None and trained.labels != scorer.labels:
         trained = None  # the setting `labels` has renamed them
+    # A column of the same name as in the training has its coding, where numbers alone could mean several things
     same_column = rows.label_column == ((meta or {}).get("input") or {}).get("label_column")
     mapping = match_mapping(trained, scorer.labels, rows.labels, rows.label_column, settings, same_column=same_column)
     description = rows.input
@@ -169,6 +177,7 @@ def match_labels(
         log_description(rows.name, description)
     for note in settings.describe_unused(rows.labels):
         logger.info("%s", note)
+    # Such as 0 and 1 for a model of three labels: they may be its first two, or a coding of their own
     missing = [label for label in scorer.labels if label not in mapping.values.values()]
     if mapping.kind == "numbers" and missing:
         logger.warning(

@@ -35,6 +35,7 @@ def find_errors(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -> Code
     """
     top_N = probabilities_NK.max(axis=1)
     wrong = np.flatnonzero(probabilities_NK.argmax(axis=1) != codes_N)
+    # Stable, so that rows of one probability keep the order of the table
     return wrong[np.argsort(-top_N[wrong], kind="stable")][:max_rows]
 
 
@@ -55,8 +56,11 @@ def find_label_issues(probabilities_NK: Floats, codes_N: Codes, max_rows: int) -
     Returns:
         (E,) the row numbers and (E,) the likelier classes; E is at most `max_rows`.
     """
+    # If rows of true class i have the label j in a share noise[i, j], a model that learned from the labels predicts
+    # true @ noise. Its inverse gives the probabilities of the true classes. Rounding can make them negative.
     noise_KK = estimate_label_noise(probabilities_NK, codes_N)
     true_NK = (probabilities_NK @ np.linalg.inv(noise_KK)).clip(0.0)
+    # Bayes' rule, without its common divisor: the text says i, and a row of i has the given label
     joint_NK = true_NK * noise_KK[:, codes_N].T
     rows = np.arange(len(codes_N))
     other_NK = joint_NK.copy()
@@ -78,11 +82,13 @@ def estimate_label_noise(probabilities_NK: Floats, codes_N: Codes) -> npt.NDArra
     noise_KK = np.eye(classes)
     answers_N = probabilities_NK.argmax(axis=1)
     for code in range(classes if classes > 1 else 0):
+        # The rows with this answer that the model is most certain of, and what they are labelled as
         answered = np.flatnonzero(answers_N == code)
         num_surest = math.ceil(SUREST_SHARE * len(answered))
         surest = answered[np.argsort(-probabilities_NK[answered, code], kind="stable")[:num_surest]]
         wrong_K = np.bincount(codes_N[surest], minlength=classes) + PRIOR_ROWS * PRIOR_WRONG_SHARE / (classes - 1)
         wrong_K[code] = 0.0
+        # The prior keeps this above 0, and divides its wrong labels evenly among the other classes
         share = min(MAX_WRONG_SHARE, wrong_K.sum() / (num_surest + PRIOR_ROWS))
         noise_KK[code] = share * wrong_K / wrong_K.sum()
         noise_KK[code, code] = 1.0 - share

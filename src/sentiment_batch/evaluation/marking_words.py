@@ -1,7 +1,8 @@
 """Finds the words that mark some texts, such as those of a label, against others.
 
-A word marks some texts if more of them hold it than others do, beyond chance: by log odds with a prior. Source: Monroe,
-Colaresi and Quinn 2008, "Fightin' Words", section 3.5. A word counts once in a text.
+A word marks some texts if more of them hold it than others do, beyond chance, which Fisher's exact test decides. The
+words are ranked by log odds with a prior. Source: Monroe, Colaresi and Quinn 2008, "Fightin' Words", section 3.5. A
+word counts once in a text.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ MIN_TEXTS = 30
 """Texts that each side of a comparison needs."""
 MIN_TEXTS_WITH_WORD = 3
 """Texts of the sample that must hold a word."""
-MIN_DEVIATIONS = 3.5
-"""Standard deviations by which the log odds of a word must differ. Of thousands of words, some differ by 2 by luck."""
+MAX_CHANCE = 0.01
+"""The highest probability with which a comparison lists any word by chance alone."""
+MIN_DEVIATIONS = 2.5
+"""Standard deviations by which the log odds of a word must differ, which is less than the exact test asks for."""
 PRIOR_TEXTS = 50.0
 """Texts that the prior is worth, in which each word is as frequent as in both parts together."""
 SMALLEST_COUNT = 0.5
@@ -38,6 +41,7 @@ class MarkingWord:
     """A word that marks some texts."""
 
     word: str
+    """The word in lower case."""
     deviations: float
     """By how many standard deviations its log odds are above those in the other texts."""
     share: float
@@ -61,11 +65,17 @@ class WordComparer:
     def compare(self, inside: Flags, outside: Flags) -> list[MarkingWord]:
         """The words that mark the texts of one part against those of another; both parts are (N,)."""
         texts = [int(part.sum()) for part in (inside, outside)]
+        # Few texts differ in many words by chance
         if min(texts) < MIN_TEXTS or not self._terms:
             return []
         counts = [np.asarray(self._holds[np.flatnonzero(part)].sum(axis=0)).ravel() for part in (inside, outside)]
         deviations = _count_deviations(counts, texts)
-        best = np.argsort(-deviations, kind="stable")[: self._max_words]
+        # The exact test is slow, so it only sees words that may pass
+        likely = np.flatnonzero(deviations >= MIN_DEVIATIONS)
+        chances = _compute_chances([count[likely] for count in counts], texts)
+        # The more words there are, the more of them differ by chance. So the chance is divided among them (Bonferroni).
+        clear = likely[chances <= MAX_CHANCE / len(self._terms)]
+        best = clear[np.argsort(-deviations[clear], kind="stable")][: self._max_words]
         return [
             MarkingWord(
                 word=self._terms[place],
@@ -74,7 +84,6 @@ class WordComparer:
                 other_share=round(float(counts[1][place] / texts[1]), 4),
             )
             for place in best.tolist()
-            if deviations[place] >= MIN_DEVIATIONS
         ]
 
 
@@ -95,13 +104,30 @@ def _count_deviations(counts: Sequence[Floats], texts: Sequence[int]) -> Floats:
         counts: for each part, the number of its texts that hold the word (V,).
         texts: the number of texts of each part.
     """
+    # Each part gets `PRIOR_TEXTS` more texts with the words of all texts, so that rare words differ little
     prior = PRIOR_TEXTS * (counts[0] + counts[1]) / sum(texts)
     with_word = [count + prior + SMALLEST_COUNT for count in counts]
     without = [total - count + PRIOR_TEXTS - prior + SMALLEST_COUNT for count, total in zip(counts, texts, strict=True)]
     log_odds = [np.log(one / other) for one, other in zip(with_word, without, strict=True)]
+    # The variance of log odds is about the sum of 1 / count over the four cells of word and part
     variance: Floats = sum((1 / one for one in (*with_word, *without)), np.zeros_like(prior))
     deviations: Floats = (log_odds[0] - log_odds[1]) / np.sqrt(variance)
     return deviations
+
+
+def _compute_chances(counts: Sequence[Floats], texts: Sequence[int]) -> Floats:
+    """The chance (V,) that the first part holds each word at least as often, if the texts with it are spread by chance.
+
+    Source: Fisher's exact test. Deviations alone would call rare words clear too often if one part is small.
+
+    Args:
+        counts: for each part, the number of its texts that hold the word (V,).
+        texts: the number of texts of each part.
+    """
+    from scipy.stats import hypergeom
+
+    chances: Floats = hypergeom.sf(counts[0] - 1, sum(texts), counts[0] + counts[1], texts[0])
+    return chances
 
 
 def _count_words(texts: Sequence[str]) -> tuple[list[str], Any]:

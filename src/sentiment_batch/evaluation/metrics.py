@@ -88,7 +88,7 @@ def measure(probabilities: Floats, codes: Codes, labels: Sequence[str]) -> Metri
     numbers = list(range(len(labels)))
     best = probabilities.argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(codes, best, labels=numbers, zero_division=0.0)
-    present = support > 0
+    present = support > 0  # scikit-learn gives 0 for a class without rows, which has no figures
     classes = tuple(
         ClassMetrics(
             label=label,
@@ -121,6 +121,7 @@ def list_ranked_classes(num_classes: int) -> range:
 def row_losses(probabilities_NK: Floats, codes_N: Codes) -> npt.NDArray[np.float64]:
     """(N,) the cross-entropy of each row in nats, which is finite for a probability of 0, too."""
     chosen_N = probabilities_NK[np.arange(len(codes_N)), codes_N].astype(np.float64)
+    # The smallest normal float32 instead of 0: a loss of 87 nats, where infinity would hide all other rows
     losses_N: npt.NDArray[np.float64] = -np.log(np.maximum(chosen_N, np.finfo(np.float32).tiny))
     return losses_N
 
@@ -150,5 +151,6 @@ def reliability(probabilities_NK: Floats, codes_N: Codes) -> list[dict[str, Any]
 
 def assign_bins(probabilities_NK: Floats) -> Codes:
     """(N,) the bin of the probability of each row's likeliest label; NaN is in the first bin."""
+    # A probability of 1 would be in a bin of its own, above the last one
     bin_N: Codes = (np.nan_to_num(probabilities_NK.max(axis=1).astype(np.float64)) * CALIBRATION_BINS).astype(np.int64)
     return np.minimum(bin_N, CALIBRATION_BINS - 1, out=bin_N)

@@ -49,8 +49,11 @@ def collect_report(
         history: the rows of training_log.csv. With them the page shows the data and the settings of the run, too.
     """
     rows = None
+    run: Mapping[str, Any] = {}  # stays empty for an evaluation, which shows nothing of the training
     if history is not None:
+        # Without the seconds, which are others in a resumed run
         rows = [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+        run = meta
     return {
         "title": title,
         "model": model,
@@ -58,11 +61,11 @@ def collect_report(
         "labels": list(labels),
         "evaluations": list(evaluations),
         "history": rows,
-        "data": None if rows is None else meta["data"],
-        "settings": None if rows is None else meta["settings"],
-        "baseline": None if rows is None else meta.get("baseline"),
-        "self_training": None if rows is None else meta.get("self_training"),
-        "learning_curve": None if rows is None else meta.get("learning_curve"),
+        "data": run.get("data"),
+        "settings": run.get("settings"),
+        "baseline": run.get("baseline"),
+        "self_training": run.get("self_training"),
+        "learning_curve": run.get("learning_curve"),
         "temperature": (meta.get("calibration") or {}).get("temperature"),
         "base": meta.get("base"),
         "device": device,
@@ -93,6 +96,7 @@ def add_word_weights(
     from sentiment_batch.explanation.attribution import explain_texts
     from sentiment_batch.explanation.words import round_weights
 
+    # The errors of all evaluations, because a model is loaded once for all of them
     errors = [error for one in report["evaluations"] for error in one["evaluation"]["errors"]]
     if not errors and not measured:
         return

@@ -65,13 +65,16 @@ def measure_by_value(
         labels: the K labels.
         values_N: the value of each row as text.
     """
+    # Null is one more value, numbered after all others
     numbers_N = values_N.indices.fill_null(len(values_N.dictionary)).to_numpy(zero_copy_only=False)
     counts = np.bincount(numbers_N)
     frequent = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     apart = frequent if len(frequent) == MAX_VALUES + 1 else frequent[:MAX_VALUES]  # no "1 other value"
+    # By the number of a value, the number of its part. All values that are not measured apart share the last part.
     part_of = np.full(len(counts), len(apart))
     part_of[apart] = np.arange(len(apart))
     part_N = part_of[numbers_N]
+    # Long names are cut in their middle, so two of them may become equal
     names = _make_unique([_name_value(values_N.dictionary, number) for number in apart.tolist()])
     if len(frequent) > len(apart):
         names.append(f"{len(frequent) - len(apart):,} other values")

@@ -63,6 +63,7 @@ def format_slices(title: str, groups: Sequence[Mapping[str, Any]], width: int = 
     }
     if not any("cut" in group for group in groups):
         del columns["cut"]
+    # Narrow terminals keep the rows and the accuracy, which matter most
     for dropped in ("calibration_error", "macro_f1"):
         if width - sum(size + 2 for _, size, _ in columns.values()) < MIN_GROUP_WIDTH:
             del columns[dropped]
@@ -98,6 +99,7 @@ def _format_row(row: Mapping[str, Any], sentence: str, first: str, second: str, 
 
 def format_classes(metrics: Metrics, width: int = DEFAULT_TERMINAL_WIDTH) -> str:
     """Precision, recall and F1 of each class."""
+    # The largest classes, shown in the order of the model
     largest = sorted(metrics.classes, key=lambda one: -one.rows)[:MAX_TABLE_CLASSES]
     shown = [one for one in metrics.classes if one in largest]
     names, name_width = _fit_names([one.label for one in shown], width - 37)
@@ -115,6 +117,7 @@ def format_confusion(metrics: Metrics, width: int = DEFAULT_TERMINAL_WIDTH) -> s
     cell = max([MIN_CELL_WIDTH, *(len(f"{count:,}") for row in metrics.confusion for count in row)])
     if width - len(metrics.labels) * (cell + 2) < MIN_NAME_WIDTH:
         return _list_confusions(metrics, width)
+    # Labels that are too long for the columns are numbered, and listed with their numbers before the rows
     labels, space = list(metrics.labels), (width - MIN_NAME_WIDTH) // len(metrics.labels) - 2
     heads = labels
     if any(count_columns(collapse_line(label)) > space for label in labels):

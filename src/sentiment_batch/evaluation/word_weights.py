@@ -61,10 +61,12 @@ def weigh_marking_words(scorer: Scorer, texts: Sequence[str], predicted_N: Codes
         heaviest first. Each has its `weight`, `low` and `high` (Student's 95 % interval), the number of `texts` that it
         was left out of, and what `MarkingWord` says.
     """
+    # A sample of different texts, with the predicted class of each
     chosen = _choose_texts(texts)
     codes_N = np.array([predicted_N[place] for _, place in chosen], dtype=np.int64)
     clipped = [text for text, _ in chosen]
     comparer = WordComparer(clipped, max(MIN_WORDS, min(MAX_WORDS, MAX_WORDS_IN_ALL // len(scorer.labels))))
+    # For each label, the words that mark its texts, and some of these texts with and without each word
     marking, pairs = [], []
     for code in range(len(scorer.labels)):
         inside = codes_N == code
@@ -74,6 +76,7 @@ def weigh_marking_words(scorer: Scorer, texts: Sequence[str], predicted_N: Codes
             if len(some) >= MIN_TEXTS_PER_WORD:
                 marking.append((code, word))
                 pairs.append(some)
+    # Score all these texts in one call, and describe the words, the heaviest first
     labels: dict[str, list[dict[str, Any]]] = {label: [] for label in scorer.labels}
     for (code, word), weights in zip(marking, _weigh_pairs(scorer, [code for code, _ in marking], pairs), strict=True):
         labels[scorer.labels[code]].append(_describe(word, weights))
@@ -95,7 +98,7 @@ def _leave_out(word: str, texts: Sequence[str]) -> Pairs:
     left, pattern = MAX_CHARACTERS_PER_WORD, re.compile(word_pattern())
     for text in texts:
         without = pattern.sub(lambda found: "" if found[0].lower() == word else found[0], text)
-        if without == text or not is_scored(without):
+        if without == text or not is_scored(without):  # a text of this word alone leaves nothing to score
             continue
         pairs.append((text, without))
         left -= len(text)
@@ -110,6 +113,7 @@ def _weigh_pairs(scorer: Scorer, codes: Sequence[int], pairs: Sequence[Pairs]) -
 
     if not pairs:
         return []
+    # A text may hold several of the words. Each text is scored once.
     distinct = list(dict.fromkeys(text for some in pairs for pair in some for text in pair))
     rows = {text: row for row, text in enumerate(distinct)}
     probabilities_NK = predict_probabilities(scorer, distinct).astype(np.float64)

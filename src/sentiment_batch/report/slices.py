@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 from markupsafe import Markup
@@ -26,6 +28,8 @@ MAX_SLICES_DRAWN = 21
 """Maximum number of slices in a chart: the slices with the most rows."""
 MAX_SLICES_LISTED = 200
 """Maximum number of slices in the table."""
+MAX_CHANCE = 0.025
+"""The highest probability with which any slice is called clearly worse by chance alone."""
 
 
 def build_length_figure(name: str, evaluation: Mapping[str, Any]) -> Figure | None:
@@ -80,22 +84,28 @@ def _to_group(one: Mapping[str, Any]) -> Group:
 
 def _format_finding(slices: Sequence[Mapping[str, Any]], overall: float | None) -> str:
     """A sentence that names the weakest of the slices that are worse than chance alone explains."""
+    # Of 40 slices, one has an interval below the whole by chance. So the chance is divided among them (Bonferroni).
+    least = -NormalDist().inv_cdf(MAX_CHANCE / len(slices))
     weak = []
     for one in slices:
-        value, ends = to_number(one.get("accuracy")), one.get("interval") or (None, None)
-        high = to_number(ends[1])
-        # The whole interval lies below. A lower accuracy alone may be chance, and some slice always has the lowest.
-        if value is not None and high is not None and overall is not None and high < overall:
+        value, rows = to_number(one.get("accuracy")), to_number(one.get("rows"))
+        if value is not None and rows and overall is not None and _count_deviations(value, rows, overall) >= least:
             weak.append((value, one))
     if not weak:
-        return "No slice is clearly below the whole: every interval reaches the accuracy of all rows, or lies above it."
+        return "No slice is clearly below the whole. Where a single interval lies below, that may be chance."
     value, worst = min(weak, key=lambda pair: pair[0])
-    rows = format_quantity(worst.get("rows"), "row")
+    shown = format_quantity(worst.get("rows"), "row")
     finding = f"Texts of {quote_label(worst.get('group'))} do clearly worse than all: {format_percent(value)} of "
-    finding += f"{rows} are right, against {format_percent(overall)}."
+    finding += f"{shown} are right, against {format_percent(overall)}."
     if len(weak) > 1:
         finding += " So does one more." if len(weak) == 2 else f" So do {format_count(len(weak) - 1)} more."
     return finding
+
+
+def _count_deviations(share: float, rows: float, overall: float) -> float:
+    """By how many standard deviations a share of `rows` lies below `overall`: the score test of Wilson's interval."""
+    spread = math.sqrt(overall * (1 - overall) / rows)
+    return (overall - share) / spread if spread else 0.0
 
 
 def _build_table(slices: Sequence[Mapping[str, Any]], title: str) -> Table:
