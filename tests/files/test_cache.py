@@ -1,4 +1,7 @@
+import os
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +54,25 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
         write_text(path, "\ud800")
     assert path.read_text() == "one"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CACHE_HOME", "SENTIMENT_BATCH_CACHE"])
+def test_a_folder_that_a_user_may_not_enter_is_no_cache(monkeypatch, tmp_path, variable):
+    closed = tmp_path / "closed"
+    (closed / ".cache" / "sentiment-batch").mkdir(parents=True)
+    closed.chmod(0o700)
+    for name in ("XDG_CACHE_HOME", "SENTIMENT_BATCH_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(closed))
+    place = cache_folder()
+    with tempfile.TemporaryDirectory() as temporary, monkeypatch.context() as patch:
+        os.chmod(temporary, 0o777)
+        patch.setattr(tempfile, "tempdir", temporary)
+        patch.setattr(os, "getuid", lambda: 65534)
+        os.seteuid(65534)
+        try:
+            found = cache_folder()
+        finally:
+            os.seteuid(0)
+        assert (place.is_relative_to(closed), found.parent) == (True, Path(temporary))

@@ -82,6 +82,7 @@ class CommandGroup(click.Group):
         Other exceptions are bugs and keep their traceback.
         """
         try:
+            _check_current_folder()
             with _shown_safely():
                 return super().invoke(ctx)
         except SentimentBatchError as error:
@@ -112,11 +113,8 @@ def _make_environment_error(error: Exception) -> SentimentBatchError | None:
     """The error to print if the machine, not a bug, caused `error`; else None."""
     if lacks_memory(error):
         return DeviceError(OUT_OF_MEMORY)
-    if isinstance(error, FileNotFoundError) and error.filename is None:
-        if not _has_current_folder():
-            return InputError("the current folder does not exist any more. Change to another one, and run again.")
-        if "temporary directory" in str(error):
-            return InputError("there is no folder for temporary files. Set TMPDIR to one that you can write.")
+    if isinstance(error, FileNotFoundError) and error.filename is None and "temporary directory" in str(error):
+        return InputError("there is no folder for temporary files. Set TMPDIR to one that you can write.")
     return None
 
 
@@ -130,12 +128,13 @@ def _fail(error: SentimentBatchError, context: click.Context | None = None) -> N
     sys.exit(error.exit_code)
 
 
-def _has_current_folder() -> bool:
+def _check_current_folder() -> None:
+    """Raise InputError if the current folder was removed. The libraries of torch would end the process on import."""
     try:
         os.getcwd()
     except FileNotFoundError:
-        return False
-    return True
+        cure = "Change to another one, and run again."
+        raise InputError(f"the current folder does not exist any more. {cure}") from None
 
 
 @click.group(cls=CommandGroup, context_settings=CONTEXT_SETTINGS)

@@ -26,7 +26,8 @@ CACHE_VARIABLE = "SENTIMENT_BATCH_CACHE"
 def cache_folder() -> Path:
     """`$SENTIMENT_BATCH_CACHE`, or the platform's folder for caches. It may not exist yet.
 
-    A user without a home folder gets a private folder among the temporary files, which is logged once.
+    A user who has no home folder, or may not enter the folder, gets a private folder among the temporary files. This is
+    logged once.
 
     Raises:
         UsageError: the variable names the home folder of a user who has none.
@@ -36,7 +37,7 @@ def cache_folder() -> Path:
         expanded = os.path.expanduser(chosen)
         if expanded.startswith("~"):
             raise UsageError(f"{CACHE_VARIABLE} is {chosen!r}, but that user has no home folder. Name a full path.")
-        return Path(expanded)
+        return _choose_reachable(Path(expanded))
     home = _find_home()
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
@@ -46,7 +47,20 @@ def cache_folder() -> Path:
     else:
         named = os.environ.get("XDG_CACHE_HOME", "")
         place = Path(named) if os.path.isabs(named) else home and home / ".cache"
-    return _make_temporary_cache() if place is None else place / "sentiment-batch"
+    return _choose_reachable(None if place is None else place / "sentiment-batch")
+
+
+def _choose_reachable(folder: Path | None) -> Path:
+    """The folder, or another one if there is none or this user may not enter it."""
+    if folder is None:
+        return _make_temporary_cache("this user has no home folder")
+    try:
+        folder.stat()
+    except PermissionError:  # such as /root, if another user runs with the HOME of root
+        return _make_temporary_cache(f"this user may not enter {folder}")
+    except OSError:  # it does not exist yet, or cannot be made, which the writers of the cache endure
+        pass
+    return folder
 
 
 def _find_home() -> Path | None:
@@ -55,8 +69,8 @@ def _find_home() -> Path | None:
     return Path(home) if os.path.isabs(home) else None
 
 
-def _make_temporary_cache() -> Path:
-    """A folder that only this user can write, or a path where nothing can be written."""
+def _make_temporary_cache(why: str) -> Path:
+    """A folder that only this user can write, or a path where nothing can be written; `why` is the reason for it."""
     owner = getattr(os, "getuid", lambda: None)()
     cure = f"Name a folder in {CACHE_VARIABLE}"
     try:
@@ -66,9 +80,9 @@ def _make_temporary_cache() -> Path:
         if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022 or owner not in (None, found.st_uid):
             raise PermissionError(f"{folder} belongs to somebody else")
     except OSError as error:
-        _log_once(f"this user has no home folder, so nothing is cached ({error.strerror or error}). {cure}")
+        _log_once(f"{why}, so nothing is cached ({error.strerror or error}). {cure}")
         return Path(os.devnull) / "sentiment-batch"  # below a device, every attempt to write fails at once
-    _log_once(f"this user has no home folder, so the cache is {folder}. {cure} to choose another")
+    _log_once(f"{why}, so the cache is {folder}. {cure} to choose another")
     return folder
 
 
