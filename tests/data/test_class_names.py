@@ -69,7 +69,7 @@ def test_what_the_user_says_of_the_numbers_counts(tmp_path, settings):
     assert found.counts["labels"] == {"0": 2, "1": 2, "-1": 1}
 
 
-@pytest.mark.parametrize("metadata", [{}, {"huggingface": "no JSON"}, {"huggingface": "[1]"}])
+@pytest.mark.parametrize("metadata", [{}, *({"huggingface": text} for text in ("no JSON", "[1]", "[" * 100_000))])
 def test_metadata_of_another_kind_are_no_error(metadata):
     schema = pa.schema([("label", pa.int64())], metadata)
     assert find_class_names(schema, "label") is None

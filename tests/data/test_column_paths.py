@@ -12,6 +12,7 @@ from sentiment_batch.data.labelled_rows import read_labelled_rows
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.data.text_columns import check_column, detect_text_columns
 from sentiment_batch.errors import InputError
+from sentiment_batch.records import JSON_MARK
 
 ROWS = [
     {"id": 1, "a.b": "own", "a": {"b": "inner", "c.d": "dotted", "n": {"text": "deep", "x": 5}}},
@@ -227,3 +228,18 @@ def test_finding_each_column_of_a_wide_table_is_quick():
     assert all(find_field(schema, name) is not None for name in schema.names)
     assert find_field(schema, "c.x") is None
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("deep", ["[" * 600 + "1" + "]" * 600, '{"a": ' * 600 + "1" + "}" * 600])
+def test_values_that_are_nested_deeply_are_no_texts(tmp_path, deep):
+    path = tmp_path / "table.jsonl"
+    path.write_text(f'{{"review": "good film", "x": {deep}}}\n{{"review": "bad", "x": 1}}\n')
+    assert detect_text_columns(open_reader(str(path))) == ["review"]
+
+
+@pytest.mark.parametrize("broken", ["no JSON", "{", "[" * 100_000])
+def test_broken_json_text_has_no_value_inside(broken):
+    field = pa.field("x", pa.string(), metadata={JSON_MARK: b"1"})
+    batch = pa.RecordBatch.from_arrays([pa.array([broken, '{"a": "fine"}'])], schema=pa.schema([field]))
+    assert extract_values(batch, "x.a") == [None, "fine"]
+    assert extract_texts(batch, ["x.a"]).to_pylist() == [None, "fine"]

@@ -43,6 +43,7 @@ def unify_class_names(schemas: Sequence[pa.Schema], files: Sequence[str]) -> dic
     features = list(map(_read_features, schemas))
     columns = dict.fromkeys(name for one in features for name in one)
     found = {name: names for name in columns if (names := _agree_on_names(name, features, schemas, files)) is not None}
+    # The table keeps the metadata of its first file. Names of columns that this file lacks are added to them.
     further = {name: names for name, names in found.items() if _read_names(features[0], schemas[0], name) is None}
     if not further:
         return metadata
@@ -57,6 +58,7 @@ def _agree_on_names(
     """The class names that all files with values in a column give it, or None if none of them does."""
     known: list[tuple[list[str] | None, str]] = []
     for one, schema, file in zip(features, schemas, files, strict=True):
+        # A file without values in the column says nothing about it
         if column in schema.names and not pa.types.is_null(schema.field(column).type):
             known.append((_read_names(one, schema, column), file))
     for names, file in known:
@@ -77,7 +79,7 @@ def _read_features(schema: pa.Schema) -> dict[str, Any]:
     """What the metadata say about the columns, by name; empty if they say nothing."""
     try:
         features = json.loads((schema.metadata or {})[_KEY])["info"]["features"]
-    except (KeyError, TypeError, ValueError):  # no such metadata
+    except (KeyError, TypeError, ValueError, RecursionError):  # no such metadata, or damaged ones
         return {}
     return features if isinstance(features, dict) else {}
 

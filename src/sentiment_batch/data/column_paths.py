@@ -64,6 +64,7 @@ def explain_rows_inside(schema: pa.Schema, name: str = "") -> str | None:
     for path, field in list_paths(schema):
         if name and not name.startswith(f"{path}."):
             continue
+        # Rows lie in a list of objects, or in one object with equal objects under ids as keys
         what, inside = None, list(field.type) if pa.types.is_struct(field.type) else []
         if pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
             what = "a list of objects in each row"
@@ -84,10 +85,11 @@ def infer_json_types(schema: pa.Schema, sample: pa.RecordBatch) -> pa.Schema:
     for place, field in enumerate(schema):
         if not holds_json(field):
             continue
+        # The parsed values of some rows show the type that Arrow would infer for all
         texts = sample.column(place).slice(0, _MAX_SAMPLE_ROWS).to_pylist()
         try:
             kind = pa.array([replace_surrogates(json.loads(text)) for text in texts if text is not None]).type
-        except (ValueError, TypeError, OverflowError):  # values of several types
+        except (ValueError, TypeError, OverflowError, RecursionError):  # values of several types, or nested too deeply
             continue
         if pa.types.is_nested(kind):
             schema = schema.set(place, pa.field(field.name, kind))

@@ -52,7 +52,7 @@ def extract_texts(
     on_bad_row: Callable[[Problem], None] | None = None,
     null_words: Counter[str] | None = None,
 ) -> pa.LargeStringArray:
-    """The text of each row, null if there is none. Several columns are joined by a blank line.
+    """(n,) the text of each of n rows, null if there is none. Several columns are joined by a blank line.
 
     Words that stand for a missing value, such as `NULL`, are no text; see `NULL_WORDS`. Nor are lists and objects.
 
@@ -67,6 +67,7 @@ def extract_texts(
     Raises:
         InputError: a value is not UTF-8; the message names the row.
     """
+    # Bad values of all columns are gathered first, so that a row with two of them is reported once
     bad: BadValues = {}
     columns = [drop_null_words(_read_text(batch, name, bad, null_words), null_words) for name in names]
     for row, values in sorted(bad.items()):
@@ -80,7 +81,7 @@ def extract_texts(
 
 
 def extract_values(batch: pa.RecordBatch, name: str) -> list[object]:
-    """The values of a column in Python types. Strings in a column of JSON text lose their quotes and escapes."""
+    """(n,) the values of a column in Python types. Strings in a column of JSON text lose their quotes and escapes."""
     column, is_json = read_column(batch, name)
     values: list[object] = column.to_pylist()
     return list(map(_unquote_json, values)) if is_json else values
@@ -98,10 +99,11 @@ def read_column(batch: pa.RecordBatch, name: str) -> tuple[pa.Array, bool]:
     if not path:
         raise KeyError(name)
     column = batch.column(path[0].name)
+    # Walk down the path. Objects are a struct, or JSON text where their keys differ from row to row.
     for above, field in itertools.pairwise(path):
         if holds_json(above):
-            values = (_get_member(json.loads(text), field.name) for text in column.fill_null("null").to_pylist())
-            column = pa.array([None if value is None else json.dumps(value) for value in values], pa.string())
+            texts = column.fill_null("null").to_pylist()
+            column = pa.array([_extract_member_text(text, field.name) for text in texts], pa.string())
         else:
             column = pc.struct_field(column, [above.type.get_field_index(field.name)])
     return column, holds_json(path[-1])
@@ -109,10 +111,12 @@ def read_column(batch: pa.RecordBatch, name: str) -> tuple[pa.Array, bool]:
 
 def find_path(fields: pa.Schema | pa.StructType, name: str) -> tuple[pa.Field, ...]:
     """The column that `name` begins with, and the fields inside it down to the one at its end; empty if none fits."""
+    # A whole name comes before a path, because names such as `review.text` exist, too
     found = find_places(fields, name)
     if found:
         return (fields.field(found[0]),)
-    # Listing the fields of a wide table for each of its columns would take quadratic time.
+    # Only the heads of the name are looked up. Listing the fields of a wide table for each of its columns would take
+    # quadratic time.
     heads = [name[:end] for end, character in enumerate(name) if character == "."]
     for place in sorted(place for head in heads for place in find_places(fields, head)):
         field = fields.field(place)
@@ -145,6 +149,7 @@ def is_scored(text: str) -> bool:
 
 def drop_null_words(texts: pa.LargeStringArray, found: Counter[str] | None = None) -> pa.LargeStringArray:
     """`texts` (n,) with null for each of the `NULL_WORDS`, which are counted in `found`."""
+    # Nearly all texts are longer than these words. The test of the length spares the comparison.
     short = pc.less_equal(pc.binary_length(texts), _MAX_NULL_WORD_BYTES)
     if not pc.any(short).as_py():
         return texts
@@ -164,8 +169,10 @@ def describe_null_words(found: Counter[str]) -> str:
     "words for a missing value count as no text: 'NULL' (12), 'n/a' (1)"
     """
     words = [f"{word!r} ({count:,})" for word, count in found.most_common() if word != NESTED]
-    kinds = ["words for a missing value"] * bool(words) + ["lists and objects"] * (NESTED in found)
-    words += [f"{NESTED} ({found[NESTED]:,})"] if NESTED in found else []
+    kinds = ["words for a missing value"] if words else []
+    if NESTED in found:
+        kinds.append("lists and objects")
+        words.append(f"{NESTED} ({found[NESTED]:,})")
     return f"{' and '.join(kinds)} count as no text: {', '.join(words)}"
 
 
@@ -173,14 +180,12 @@ def holds_text(data_type: pa.DataType) -> bool:
     """True if a column of this type can hold texts: any type of string, bytes, or an encoding of these."""
     if pa.types.is_dictionary(data_type) or pa.types.is_run_end_encoded(data_type):
         return holds_text(data_type.value_type)
-    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, is_binary)
-    return any(check(data_type) for check in checks)
+    return data_type in (pa.string(), pa.large_string(), pa.string_view()) or is_binary(data_type)
 
 
 def is_binary(data_type: pa.DataType) -> bool:
     """True for the types of bytes with a variable length."""
-    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
-    return any(check(data_type) for check in checks)
+    return data_type in (pa.binary(), pa.large_binary(), pa.binary_view())
 
 
 def holds_json(field: pa.Field) -> bool:
@@ -237,6 +242,7 @@ def _read_text(
             bad.setdefault(row, []).append((name, value))
     if not is_json:
         return text
+    # The text of a list or an object begins with a bracket, and that of a string with a quote
     nested = pc.fill_null(pc.match_substring_regex(text, r"^[\[{]"), False)
     if null_words is not None and (count := pc.sum(nested).as_py()):
         null_words[NESTED] += count
@@ -256,12 +262,23 @@ def _join_texts(columns: Sequence[pa.LargeStringArray]) -> pa.LargeStringArray:
     return joined
 
 
+def _extract_member_text(text: str, path: str) -> str | None:
+    """The JSON text of the value under a path in the object that `text` holds; None if there is none."""
+    try:
+        value = _get_member(json.loads(text), path)
+        return None if value is None else json.dumps(value)
+    except (ValueError, RecursionError):
+        # Another program changed the values and kept the column's metadata, or they are nested too deeply
+        return None
+
+
 def _get_member(value: Any, path: str) -> Any:
     """The value under a path in nested objects, or None."""
     if not isinstance(value, dict):
         return None
     if path in value:
         return value[path]
+    # A key may hold dots itself, so each key that begins the path is tried
     keys = (key for key in value if path.startswith(f"{key}."))
     return next((found for key in keys if (found := _get_member(value[key], path[len(key) + 1 :])) is not None), None)
 

@@ -76,11 +76,13 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
         PluginError: the plugin that claims the location failed.
     """
     chosen, options = find_reader_format(location, format), options or ReadOptions()
+    # An option that the format ignores would be a silent mistake, such as `sheet` for a CSV
     for name, inputs in RARE_OPTIONS.items():
         if getattr(options, name) != getattr(_DEFAULTS, name) and name not in chosen.options:
             raise UsageError(f"`{name}` is for {inputs}, and {location} is read as {chosen.name}. Leave it out.")
     if options.encoding is not None:
         look_up_encoding(options.encoding)  # a plugin would fail with a LookupError
+    # The Parquet reader takes folders and patterns itself, and a plugin's URL may end in a slash.
     if chosen.name == "parquet" or scheme_of(location) in chosen.schemes or not names_several_files(location):
         return _open_one(location, chosen, options)
     return DatasetReader(
@@ -94,11 +96,13 @@ def open_reader(location: str, *, format: str | None = None, options: ReadOption
 
 def _open_one(location: str, chosen: Format, options: ReadOptions) -> Reader:
     """Open one file, database or stream; the reader of a plugin is checked while it reads."""
+    # Only the objects of plugins are guarded. Errors of the built-in formats keep their kind, so that a bug stays one.
     if chosen.owner == BUILT_IN:
         built_in: Reader = chosen.open(location, options)
         return built_in
     _refuse_compressed(location, chosen)
     plugin = PluginGuard(name=chosen.owner, location=location)
+    # The bad rows of a plugin are checked before they reach the caller
     bad_rows = None if options.on_bad_row is None else BadRowGuard(plugin.make_error, options.on_bad_row)
     guarded = options if bad_rows is None else dataclasses.replace(options, on_bad_row=bad_rows.report)
     with plugin.translate_errors():
@@ -191,6 +195,7 @@ def find_reader_format(location: str, name: str | None = None) -> Format:
         InputError: none claims the location, and nothing is there.
     """
     refuse_ambiguous_url(location)
+    # An archive such as reviews.zip has the format that the name of its only file shows
     if name is None and suffix_of(location) == "" and compression_of(location) == "zip":
         from sentiment_batch.data.readers.source import Source
 
@@ -215,6 +220,7 @@ def _name_format_inside(folder: str) -> str:
         endings |= found_endings
         if ".parquet" in endings:  # whatever else is there, so a large folder is not walked to its end
             break
+    # Plugins are loaded only if no built-in format claims an ending, because importing them takes time
     for third_parties in (False, True):
         if third_parties and endings:
             _load_third_parties()
@@ -286,8 +292,10 @@ def _find_format(kind: Kind, location: str, name: str | None) -> Format:
     if found := _look_up(kind, location, name):
         return found
     registry = _get_registry(kind)
+    # The rest explains the failure: a missing plugin, an unknown name, another kind of file, a missing file
     key = name or scheme_of(location).partition("+")[0] or suffix_of(location)
     if key in _ELSEWHERE and (name or kind == "writers" or scheme_of(location) or os.path.exists(location)):
+        # Many programs give a text or a web page the ending .xls. So the first bytes decide which cure is named.
         if key == ".xls" and kind == "readers" and os.path.isfile(location):
             from sentiment_batch.data.readers.unknown_files import refuse_no_workbook
 
@@ -302,6 +310,7 @@ def _find_format(kind: Kind, location: str, name: str | None) -> Format:
         from sentiment_batch.data.readers.unknown_files import refuse_known_kind
 
         refuse_known_kind(location)
+    # A path that does not exist is likelier misspelt than of an unknown format
     is_there = location == "-" or "://" in location or names_several_files(location) or os.path.exists(location)
     if kind == "readers" and not is_there:
         raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
@@ -320,6 +329,7 @@ def _look_up(kind: Kind, location: str, name: str | None) -> Format | None:
         registry = _get_registry(kind)
         if name is not None:
             found = registry.named(name)
+        # A table of a database may be called reviews.csv, so the ending does not count there
         elif scheme in _ELSEWHERE:
             found = next((one for one in registry if scheme in one.schemes), None)
         else:

@@ -124,6 +124,7 @@ def list_items(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         return " (assumed)" if field in (get("assumed") or ()) else ""
 
     text, label, delimiter = description["text_columns"], get("label_column"), get("delimiter")
+    # The label is shown with what its values mean, such as `stars: 1-2 -> negative`
     if label is not None and (meaning := _format_mapping(get("label_mapping") or {})):
         label = f"{label}{mark('label_column')}: {meaning}"
     items = (

@@ -71,14 +71,17 @@ class LabelColumns:
             found = list(dict.fromkeys([str(trained), *found]))
         elif chosen is not None:
             found = list(dict.fromkeys([check_column(schema, chosen, "label_column"), *found]))
-        # A text column of a usual name is a candidate only if nothing else is, so that the message can name it.
+        # A text column of a usual name is a candidate only if nothing else is. So the message can name it.
         usual = [name for name in found if simplify_name(name) in LABEL_NAMES]
         found = [name for name in found if name == chosen or name not in texts] or usual
+        # The error is made only if it is needed, because it reads rows of the table
         self._ask: Callable[[], InputError] = lambda: _make_label_error(schema, sample(), texts)
         if not found:
             raise self._ask()
         self.names = found[:MAX_CANDIDATES]
         self._values: dict[str, list[object]] = {name: [] for name in self.names}
+        # Scoring writes `sentiment` and `sentiment_score` side by side. The second shows that the first is a
+        # prediction.
         scores = [name_score_column(name) for name in self.names if name != chosen]
         self._scores: dict[str, list[object]] = {name: [] for name in scores if counts[name] == 1}
 
@@ -98,6 +101,7 @@ class LabelColumns:
         """
         labels = {name: name_labels(values, self._schema, name, settings) for name, values in self._values.items()}
         predicted = list(filter(self._is_predicted, self.names))
+        # Columns that the same scoring added hold no labels, either: the score, and a probability for each label
         added = {f"{name}_{what}" for name in predicted for what in ("score", *set(map(str, labels[name])))}
         columns = {name: labels[name] for name in self.names if name not in added.union(predicted)}
         nested = {name: found for name, values in columns.items() if (found := _find_nested(values)) is not None}
@@ -111,6 +115,7 @@ class LabelColumns:
             columns = {name: values for name, values in columns.items() if name not in nested} or columns
         if (first := next(iter(columns))) in nested:
             raise _make_nested_error(first, nested[first])
+        # The training has shown that this column holds labels, so its values need no judgement
         if first == self._trained:
             return LabelChoice(column=first), columns[first]
         usual = sum(name == self._chosen or simplify_name(name) in LABEL_NAMES for name in columns)
@@ -129,6 +134,7 @@ class LabelColumns:
         values = self._scores.get(name_score_column(name))
         if values is None:
             return False
+        # Every row with a value needs a number between 0 and 1 beside it
         numbers = [parse_number(text) for value in values if (text := to_canonical(value)) is not None]
         if not numbers:
             return all(to_canonical(value) is None for value in self._values[name])
@@ -188,6 +194,7 @@ def _make_label_error(schema: pa.Schema, sample: pa.RecordBatch | None, texts: S
     in which a low number is good (`is_negative`) and columns such as `rating_date` come last.
     """
     few = {name: words for name in schema.names if name not in texts and (words := _list_few(sample, name))}
+    # False comes before True, so each mark that speaks against a column moves it back
     likely = sorted(
         few, key=lambda name: (names_negative(name), is_about_another(name), not holds_labels(name, few[name] * 2))
     )

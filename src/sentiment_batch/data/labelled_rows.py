@@ -108,8 +108,10 @@ def read_labelled_rows(
     Raises:
         InputError: a column is missing or cannot be found, or the rows cannot be read.
     """
+    # A group column that may be missing counts as none from here on
     if group_optional and (group_column is None or find_field(reader.schema, group_column) is None):
         group_column = None
+    # Choose the columns by names and first rows, before the whole table is read
     known_label = trained_label() if label_column is None else None
     text_found, label_columns = _find_columns(
         reader,
@@ -121,11 +123,15 @@ def read_labelled_rows(
     )
     found = text_found.names
     other_columns = OtherColumns(reader.schema, {*found, group_column or ""}, ids_only=not others)
+    # Read all rows once. Whatever needs values looks at each batch as it passes.
     texts, groups, by = _read_columns(reader, name, found, group_column, by_column, (label_columns, other_columns))
+    # Rows without a text teach nothing. `full` holds the numbers of the others, by which all columns are filtered.
     full = [row for row, text in enumerate(texts) if text is not None and not is_blank(text)]
     label, values = _choose_label(label_columns, name, label_settings)
+    # The label was unknown while the columns were collected, so it is taken out now
     other_values = other_columns.select_rows(full)
     other_values.pop(label, None)
+    # A column of ids keeps no rows together, so it is no candidate for the groups either
     id_column = find_id_column(other_values)
     ids = other_values.pop(id_column) if id_column is not None else None
     assumed = ["text_columns"] * text_found.assumed + ["label_column"] * (label not in {label_column, known_label})
@@ -242,6 +248,7 @@ def _choose_label(columns: LabelColumns, name: str, settings: LabelSettings | No
     try:
         choice, values = columns.choose(settings or NO_LABEL_SETTINGS)
     except (InputError, UsageError) as error:
+        # There may be several tables, so the message names this one. The kind of the error decides the exit code.
         raise type(error)(f"{without_password(name)}: {error}") from error
     if choice.agreeing:
         logger.info("%s: %s could be the label, too, and fits it row by row", choice.column, listed(choice.agreeing))

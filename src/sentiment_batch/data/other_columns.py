@@ -53,6 +53,7 @@ class OtherColumns:
         before, self._rows = self._rows, self._rows + batch.num_rows
         for name in list(self._parts):
             words = _encode_words(batch.column(name))
+            # Each column is judged once, in the batch that passes the limit, because counting its values takes time
             is_time_to_judge = before < MIN_ROWS_TO_JUDGE <= self._rows
             is_judged = is_time_to_judge and not _ID_NAME.fullmatch(name)
             if words is None or (is_judged and _hardly_repeats([*self._parts[name], words])):
@@ -102,6 +103,7 @@ def _encode_words(column: pa.Array) -> pa.DictionaryArray | None:
     encoded = column.dictionary_encode()
     words = encoded.dictionary.cast(pa.large_string())
     try:
+        # The mean over the distinct values: each of them is stored once
         mean = pc.mean(pc.binary_length(words)).as_py() or 0.0
         pc.utf8_length(words)
         words.validate(full=True)

@@ -131,6 +131,7 @@ class GuardedReader:
             PluginError: one is not a split, they are not numbered from 0, or they changed since the last call.
         """
         with self._plugin.translate_errors():
+            # A resumed run relies on equal splits, so a reader whose splits change would mix up rows
             splits = tuple(self._reader.splits())
             for position, split in enumerate(splits):
                 self._check_split(split, position)
@@ -147,6 +148,7 @@ class GuardedReader:
             PluginError: one is not a record batch or has other columns, the number of rows is not the announced one, or
                 a bad row was reported that the split does not have.
         """
+        # The rows are counted here, because a plugin that loses some must not publish a shorter table
         rows, report = 0, self._bad_rows.begin(split)
         with self._plugin.translate_errors():
             batches = iter(self._reader.batches(split))
@@ -171,6 +173,7 @@ class GuardedReader:
     ) -> tuple[pa.RecordBatch, bool] | None:
         """The next batch, checked, and whether all its strings are UTF-8; None after the last one."""
         with self._plugin.translate_errors(), self._bad_rows.reading(report):
+            # The loop takes one batch only. It calls the plugin inside of the guard, and nothing is yielded there.
             for batch in batches:
                 return batch, self._check_batch(batch, split)
         return None
@@ -181,6 +184,7 @@ class GuardedReader:
         Raises:
             PluginError: it holds values that JSON does not have.
         """
+        # Passing the values through JSON shows now whether the record of the run can store them
         own = getattr(self._reader, "identity", None)
         with self._plugin.translate_errors():
             return None if own is None else json.loads(json.dumps(own(), allow_nan=False))
@@ -200,6 +204,8 @@ class GuardedReader:
 
     def __getattr__(self, name: str) -> Any:
         """One of the optional members that a caller looks for, if the plugin's reader has it."""
+        # A method would exist for every reader. So the members are looked up here, and are missing where they are
+        # missing.
         if name in {"estimate_rows", "locations", "select_columns"}:
             with self._plugin.translate_errors():
                 own: Any = getattr(self._reader, name, None)
@@ -225,6 +231,7 @@ class GuardedReader:
             self._reader.close()
 
     def _count(self, value: object, what: str) -> int | None:
+        """A number of rows as a Python integer, because a plugin may give one of numpy; None if it is unknown."""
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 from typing import Any
 
@@ -35,11 +34,13 @@ def find_added_columns(output_columns: Any) -> tuple[str, ...]:
         output_columns: that entry of a manifest, in which the added columns come last. Each is a name and a type, such
             as `sentiment_score: float`.
     """
-    if not isinstance(output_columns, list) or not output_columns:
+    if not isinstance(output_columns, list):
         return ()
-    names, types = zip(*(str(column).rpartition(": ")[::2] for column in output_columns), strict=True)
-    pairs = enumerate(itertools.pairwise(names))
-    firsts = [
-        index for index, (name, score) in pairs if score == name_score_column(name) and "dictionary" in types[index]
-    ]
-    return names[firsts[-1] :] if firsts else ()
+    columns = [str(column).rpartition(": ") for column in output_columns]
+    names = tuple(name for name, _, _ in columns)
+    # The added columns come last, so the last pair of a label and its score is that of this scoring.
+    for index in reversed(range(len(names) - 1)):
+        is_dictionary = "dictionary" in columns[index][2]
+        if is_dictionary and names[index + 1] == name_score_column(names[index]):
+            return names[index:]
+    return ()

@@ -19,14 +19,7 @@ from sentiment_batch.data.column_paths import (
     infer_json_types,
     list_paths,
 )
-from sentiment_batch.data.columns import (
-    OBJECT_MARK,
-    find_path,
-    find_places,
-    holds_json,
-    holds_text,
-    is_binary,
-)
+from sentiment_batch.data.columns import OBJECT_MARK, find_path, find_places, holds_json, holds_text, is_binary
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.data.text_values import are_equal, holds_long_texts, holds_single_words, list_long_texts
@@ -44,7 +37,7 @@ class TextColumns:
     """The columns that hold the text of a table."""
 
     names: tuple[str, ...]
-    """Several columns are joined by a blank line."""
+    """Their names or paths. The texts of several columns are joined by a blank line."""
     assumed: bool
     """True if neither the user nor the model named them."""
 
@@ -74,6 +67,7 @@ def choose_text_columns(
         return TextColumns(names=find(chosen), assumed=False)
     wanted = tuple(trained())
     schema = table if isinstance(table, pa.Schema) else table.schema
+    # The columns of the training are taken only if all are there. A part of them would be another text.
     missing = [name for name in wanted if find_field(schema, name) is None]
     if wanted and not missing:
         try:
@@ -106,6 +100,7 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
         for name in chosen:
             _check_text(schema, name)
         return list(chosen)
+    # Columns of nothing but objects are no texts, and a repeated name cannot be chosen.
     if sample is not None:
         schema = infer_json_types(schema, sample)
     counts = collections.Counter(schema.names)
@@ -113,6 +108,7 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
     possible = [field for field in unique if _may_be_text(field)]
     possible = [field for field in possible if OBJECT_MARK not in (field.metadata or {})]
     texts = [field.name for field in possible]
+    # First a column with a usual name, then the only one with long texts, then the only column
     usual = [name for name in texts if simplify_name(name) in TEXT_NAMES]
     strings = [field for field in possible if not is_binary(field.type)]
     if usual:
@@ -123,19 +119,27 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
         return [found]
     if len(texts) == 1 and len(schema) == 1:
         return texts
+    raise _make_unknown_error(schema, unique, texts, long)
+
+
+def _make_unknown_error(
+    schema: pa.Schema, unique: Sequence[pa.Field], texts: Sequence[str], long: Sequence[str]
+) -> InputError:
+    """The error if no text column was found. It names the likeliest reason."""
+    unknown = "cannot tell which column holds the text"
     repeated = _find_repeated([field.name for field in schema if _may_be_text(field)])
     if repeated is not None and not long and (not texts or simplify_name(repeated) in TEXT_NAMES):
-        raise InputError(
-            f"cannot tell which column holds the text: {counts[repeated]} columns are called {repeated!r}. Rename them "
-            "so that `text_column` can name one."
+        count = schema.names.count(repeated)
+        return InputError(
+            f"{unknown}: {count} columns are called {repeated!r}. Rename them so that `text_column` can name one."
         )
     if not long and (rows_inside := explain_rows_inside(schema)):
-        raise InputError(f"no column holds the text: {rows_inside}.")
+        return InputError(f"no column holds the text: {rows_inside}.")
     inside = None if long else _find_text_inside(schema)
     setting = "`text_column`" if inside is None else f"`text_column={json.dumps(inside, ensure_ascii=False)}`"
-    raise InputError(
-        f"cannot tell which column holds the text: {_explain_no_text(unique, texts, long)}. Name it with "
-        f"{setting}; the columns are {listed(schema.names)}."
+    return InputError(
+        f"{unknown}: {_explain_no_text(unique, texts, long)}. Name it with {setting}; the columns are "
+        f"{listed(schema.names)}."
     )
 
 
@@ -147,6 +151,7 @@ def detect_text_columns(reader: Reader, chosen: Sequence[str] = ()) -> list[str]
     Raises:
         InputError: a chosen column is missing or holds no text, or no text column was found.
     """
+    # Reading the first rows of a pipe or a database costs time, so the names are tried first.
     sample = None if chosen else _read_sample_if_needed(reader)
     try:
         return find_text_columns(reader.schema, chosen, sample)
@@ -265,6 +270,7 @@ def _choose_usual(names: Sequence[str], strings: Sequence[str], sample: pa.Recor
         if len(names) > 1:
             raise _make_text_error(names, "all have usual names of text columns", names[0])
         return first
+    # Several usual names are no question if the values of one column alone are long texts
     rivals = [name for name in names if holds_long_texts(sample, name)]
     if first in rivals and all(are_equal(sample, first, name) for name in rivals):
         return first
@@ -272,6 +278,7 @@ def _choose_usual(names: Sequence[str], strings: Sequence[str], sample: pa.Recor
         shown = sorted({first, *rivals}, key=names.index)
         but = "" if first in rivals else f", but the first rows of {first!r} hold no long texts"
         raise _make_text_error(shown, f"all have usual names of text columns{but}", rivals[0])
+    # `feedback` over categories beside a column of long texts: the name and the values disagree
     if holds_single_words(sample, first) and (others := list_long_texts(sample, strings)):
         what = f"could hold the text: {first!r} has a usual name, but its first rows hold single words"
         raise _make_text_error([first, *others], what, others[0])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sentiment_batch.data.texts import hash_text
 
 SKETCH_SIZE = 1_024
-"""Digests in a sketch, of 4 bytes each. They suffice to judge 40 of 1,000 texts by a sketch of 25,000."""
+"""Digests in a sketch, of 4 bytes each. By the sketch of 25,000 texts, about 40 of 1,000 others can be judged."""
 MIN_COMMON_TEXTS = 3
 """Different texts that must be in both tables before a share is estimated; fewer may be there by chance."""
 
@@ -25,14 +25,14 @@ def estimate_common_share(texts: Iterable[str], sketch: str) -> float | None:
     """The share of the different texts that are among those of the sketch; None if too few can be judged.
 
     Texts with a digest above the largest one of the sketch are ignored. A known text with a smaller digest would be in
-    the sketch.
-    None is also given for a damaged sketch.
+    the sketch, so the share among these is an estimate of the share among all. A damaged sketch gives None, too.
     """
     try:
         known = np.frombuffer(base64.b64decode(sketch, validate=True), dtype="<u4")
     except (TypeError, ValueError):
         return None
     digests = _digest(texts)
+    # A sketch that is not full holds all texts, so every digest can be judged
     if len(known) >= SKETCH_SIZE:
         digests = digests[digests <= known[-1]]
     common = int(np.isin(digests, known).sum())

@@ -32,6 +32,7 @@ def list_long_texts(sample: pa.RecordBatch, names: Sequence[str]) -> list[str]:
 def holds_long_texts(sample: pa.RecordBatch, name: str) -> bool:
     """True if the values of a column are long, and they are no times, addresses or identifiers."""
     values = _list_values(sample, name)
+    # The mean decides, because among long texts there are always short ones
     is_long = sum(map(len, values)) >= MIN_MEAN_TEXT_LENGTH * max(1, len(values))
     return is_long and not all(_NO_TEXT.fullmatch(value) for value in values)
 

@@ -62,8 +62,10 @@ def list_label_names(names: Iterable[str]) -> list[str]:
 
 def is_about_another(name: str) -> bool:
     """True if the last or first word of a column's name says that it holds no labels, as in `rating_date`."""
+    # The name may end in a remark in brackets, so the last word before it counts, too
     words, outside = (_find_words(part) for part in (name, name.partition("(")[0]))
-    return not (_LAST_WORDS.isdisjoint([*words[-1:], *outside[-1:]]) and _FIRST_WORDS.isdisjoint(words[:1]))
+    ends_so = not _LAST_WORDS.isdisjoint([*words[-1:], *outside[-1:]])
+    return ends_so or not _FIRST_WORDS.isdisjoint(words[:1])
 
 
 def _may_be_label(name: str) -> bool:

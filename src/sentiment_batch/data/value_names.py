@@ -25,6 +25,7 @@ def format_values(batch: pa.RecordBatch, column: str) -> pa.DictionaryArray:
         unique = _shrink_dictionary(values).dictionary_encode()
     except CONVERSION_ERRORS:  # Arrow does not encode nested values
         return _encode_names(_find_names(values))
+    # Two values may share a name, as blank texts do, so the names are encoded once more
     names = _encode_names(_find_names(unique.dictionary))
     return pa.DictionaryArray.from_arrays(names.indices.take(unique.indices), names.dictionary)
 
@@ -69,6 +70,7 @@ def _cast_to_names(values: pa.Array) -> list[str | None]:
         return [None if value is None else value.decode("utf-8", "backslashreplace") for value in bytes_]
     if isinstance(values, pa.ExtensionArray):
         raise TypeError("the storage of an extension type does not show its values")
+    # Arrow formats numbers and times in C, and all of them at once
     names: list[str | None] = values.cast(pa.large_string()).to_pylist()
     if pa.types.is_duration(kind):
         return [None if name is None else f"{name} {kind.unit}" for name in names]

@@ -18,6 +18,7 @@ EMPTY = {
     "blank.csv": b"\n \r\n\n",
     "mark.csv": codecs.BOM_UTF8,
     "mark-16.csv": codecs.BOM_UTF16_LE + "\n".encode("utf-16-le"),
+    "mark-32.csv": codecs.BOM_UTF32_LE + "\r\n".encode("utf-32-le"),
     "packed.csv.gz": gzip.compress(b""),
     "packed-blank.csv.gz": gzip.compress(b"\n" * 50_000),
     "blank.jsonl": b"\n\t\n",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
+# Each function imports its reader only when a file is opened, so that `--help` loads no pyarrow
 def _open_csv(location: str, options: ReadOptions) -> Reader:
     from sentiment_batch.data.readers.csv import CsvReader
 

@@ -79,6 +79,7 @@ class ArrowReader:
 
     def _cut(self, batch: pa.RecordBatch, where: str, first: int) -> Iterator[pa.RecordBatch]:
         """The validated rows of a batch, in pieces; `first` is the number of its first row in the split."""
+        # An unread column of a mapped file stays on the disk, and its damage is never seen
         if self._selected is not None:
             columns = [
                 column if name in self._selected else pa.nulls(len(column), column.type)
@@ -123,6 +124,7 @@ class _IpcFile:
             self.num_rows: int | None = file.count_rows() if mapped else None
 
     def read(self, part: int) -> Generator[pa.RecordBatch, None, None]:
+        # The file stays open until its last batch, because opening it for each batch would parse the footer each time.
         with self._lock:
             stream, file = self._open = self._open or self._open_again()
             batch = file.get_batch(part)
@@ -134,6 +136,7 @@ class _IpcFile:
     def _open_again(self) -> tuple[pa.NativeFile, pa.RecordBatchFileReader]:
         stream = self._source.open_random(memory_map=True)
         file = pa.ipc.open_file(stream)
+        # The splits were made from the first footer, so another file under the name must not be read with them
         if file.schema != self.schema or file.num_record_batches != len(self.parts):
             raise InputError(
                 f"{self._source.name}: the file changed while it was read. Run again once no program writes to it."
@@ -149,6 +152,7 @@ class _CompressedIpcFile:
 
     def __init__(self, source: Source) -> None:
         self._location = source.location
+        # The copy is removed at once. Each pass makes its own, so that none lies on the disk in between.
         with contextlib.closing(Source(self._location)) as copy:
             self.schema = _IpcFile(copy).schema
 
@@ -231,6 +235,7 @@ def _open_layout(source: Source) -> _IpcFile | _CompressedIpcFile | _IpcStream |
     head = source.head()
     refuse_other_formats(source.name, head, own="arrow")
     if head.startswith(b"ARROW1"):
+        # Standard input has its copy already, so its batches can be read in any order
         is_packed = compression_of(source.location) is not None and not is_read_once(source.location)
         return _CompressedIpcFile(source) if is_packed else _IpcFile(source)
     if head.startswith(b"FEA1"):
@@ -238,6 +243,7 @@ def _open_layout(source: Source) -> _IpcFile | _CompressedIpcFile | _IpcStream |
     if head.startswith(_CONTINUATION):
         return _IpcStream(source)
     refuse_text(source.name, head)
+    # Text is refused before: its first four letters would be a length, too
     if 0 < int.from_bytes(head[:4], "little") < _MAX_LEGACY_SCHEMA_BYTES:
         return _IpcStream(source)
     raise InputError(f"{source.name} is {'not Arrow or Feather' if head else 'empty'}. Check what it is.")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sentiment_batch.records import Split
 
 MAX_ROWS_PER_BATCH = 8192
-"""Largest number of rows in a batch. Parquet batches may be larger."""
+"""Largest number of rows in a batch of the built-in readers."""
 
 
 class Reader(Protocol):

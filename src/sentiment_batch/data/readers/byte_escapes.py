@@ -17,6 +17,7 @@ _FIRST_BYTE = 0xDC00
 _OTHER_BYTE = 0xDD00
 # No strict decoder of the encodings that `encodings.look_up_encoding` accepts gives such characters.
 _ESCAPED = re.compile("[\udc00-\uddff]")
+# One error is a first byte and all other bytes behind it, so two errors in a row stay apart
 _ERROR = re.compile("[\udc00-\udcff][\udd00-\uddff]*")
 _RUNS = re.compile("([\udc00-\uddff]+)")
 

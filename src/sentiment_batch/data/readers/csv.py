@@ -71,7 +71,9 @@ class CsvReader:
             "escapechar": escape,
         }
         try:
+            # The csv module must see the line ends as they are, because a quoted cell may hold some of them.
             self._text = TextFile(self._source, options, newline="")
+            # JSON lines hold commas, too, so they would pass for a CSV with an odd header.
             refuse_json(self._name, self._text.sample)
             self._find_dialect(options, delimiter)
             self.schema = pa.schema([(name, pa.string()) for name in self._read_names()])
@@ -79,18 +81,8 @@ class CsvReader:
             self.close()
             raise
         self.dialect = self._describe_dialect(options)
-        if self.dialect.delimiter is None:
-            logger.info(
-                "%s: the first row holds no delimiter, so the file is read as one column", without_password(self._name)
-            )
-        elif options.delimiter is not None and len(self.schema) == 1:
-            others = [one for one in DELIMITERS if one in self.schema.names[0] and one != delimiter]
-            logger.warning(
-                "%s: the first row does not hold the delimiter %r, so the file is read as one column%s",
-                without_password(self._name),
-                delimiter,
-                f". Its delimiter may be {others[0]!r}" if others else "",
-            )
+        if len(self.schema) == 1:
+            self._log_single_column(delimiter)
 
     def splits(self) -> Sequence[Split]:
         """One split, because where a record begins can only be found by reading from the start."""
@@ -113,9 +105,11 @@ class CsvReader:
                 dialect=self._dialect,
             )
             for chunk in rows:
+                # A look at one column excludes nearly all batches. Only the others are compared row by row.
                 batch = self._make_batch(chunk)
                 if self._may_repeat(batch) and self._empty_repeats(chunk):
                     batch = self._make_batch(chunk)
+                # The bad rows are reported before their batch, so that whoever gets the batch knows them.
                 self._report(chunk, lines, seen)
                 seen += batch.num_rows
                 share = self._source.share_read()
@@ -142,6 +136,7 @@ class CsvReader:
         if self._on_bad_row is None or lines.held is None:
             return
         for row, reasons in sorted(chunk.reasons.items()):
+            # A record may take several lines, so its bytes are those from its first line to its last one.
             begin = chunk.begin(row)
             record = "".join(lines.held[begin - chunk.first : chunk.ends[row] - chunk.first + 1])
             original = self._text.restore_bytes(record.removesuffix("\n").removesuffix("\r"))
@@ -150,6 +145,7 @@ class CsvReader:
 
     def _find_dialect(self, options: ReadOptions, delimiter: str | None) -> None:
         """Complete the dialect from the first lines, and check the header. The file may name its delimiter itself."""
+        # The user's delimiter comes first, then the file ending, then a line `sep=;`, and last the records.
         lines, whole = self._read_sample()
         if suffix_of(self._source.location) in (".tsv", ".tab") and any("\t" in line for line in lines):
             delimiter = delimiter or "\t"
@@ -166,6 +162,7 @@ class CsvReader:
             comment=self._comment,
             header=options.header,
         )
+        # Each step needs what the steps before it found, so their order matters.
         self._dialect["delimiter"] = delimiter or sample.find_delimiter(self._dialect)
         self._dialect["skipinitialspace"] = sample.find_blanks(self._dialect)
         sample.check_escapes(self._dialect)
@@ -183,8 +180,8 @@ class CsvReader:
         with self._text.lines() as lines:
             for line in lines:
                 if len(sample) < self._skip_rows:
-                    lines.start_batch()
-                    line = "\n"
+                    lines.start_batch()  # sets the count of characters back to 0
+                    line = "\n"  # an empty line in its place keeps the line numbers of messages right
                 sample.append(line[:SAMPLE_CHARACTERS])
                 if lines.characters >= SAMPLE_CHARACTERS:
                     return sample, False
@@ -203,6 +200,20 @@ class CsvReader:
             assumed=tuple(assumed),
         )
 
+    def _log_single_column(self, named: str | None) -> None:
+        """Log that the file is read as one column; `named` is the delimiter that the user named."""
+        shown = without_password(self._name)
+        if self.dialect.delimiter is None:
+            logger.info("%s: the first row holds no delimiter, so the file is read as one column", shown)
+        elif named is not None:
+            others = [one for one in DELIMITERS if one in self.schema.names[0] and one != named]
+            logger.warning(
+                "%s: the first row does not hold the delimiter %r, so the file is read as one column%s",
+                shown,
+                named,
+                f". Its delimiter may be {others[0]!r}" if others else "",
+            )
+
     def _read_records(self, lines: Lines) -> Any:
         return read_records(lines, self._dialect, skip_rows=self._skip_rows, comment=self._comment)
 
@@ -218,6 +229,7 @@ class CsvReader:
             return make_distinct([""] * len(first))
         if any(map(byte_escapes.has_escapes, first)):
             raise self._text.make_decode_error()
+        # The header stays as it stands in the file, because joined files repeat it in that form.
         before, after = self._unnamed
         self._header = first = [""] * before + first + [""] * after
         names = make_distinct(first)
@@ -225,7 +237,11 @@ class CsvReader:
         return names
 
     def _read_first(self, reader: Any) -> list[str]:
-        """The first record that is not blank."""
+        """The first record that is not blank.
+
+        Raises:
+            InputError: its quotes are wrong, or there is no such record.
+        """
         begin = reader.line_num + 1
         try:
             for row in reader:
@@ -247,6 +263,7 @@ class CsvReader:
         """Make rows that repeat the header, as in joined files, bad rows without values. False if there are none."""
         found = [at for at, row in enumerate(chunk.rows) if [_drop_mark(row[0]), *row[1:]] == self._header]
         where = f"{self._name}, line {chunk.begin(found[0]):,}" if found else ""
+        # In a single column the same word may well be a value, so it stays a row.
         if found and len(self._header) == 1:
             if not self._has_repeats:
                 logger.warning(
@@ -259,6 +276,7 @@ class CsvReader:
                 f"{where}: the row repeats the header, as if files had been joined. Delete the line, or keep it as a "
                 'row without values with `on_bad_row="mark"`.'
             )
+        # The row stays in its place, because the output has one row for each input row.
         for at in found:
             chunk.reasons[at].append("the row repeats the header")
             chunk.rows[at] = [""] * len(self._header)

@@ -29,6 +29,7 @@ def explain_malformed(
         text: the file, whose record is read again.
         header: True if the record is the header, which cannot be kept as a bad row.
     """
+    # The lines are read again only now, because the reader keeps no lines of the file.
     why = describe_error(error)
     with text.lines() as lines:
         escaped = any(
@@ -53,6 +54,7 @@ def explain_malformed(
 
 def describe_error(error: csv.Error) -> str:
     """What is wrong, as part of a sentence."""
+    # The csv module has one class for all its errors, so its messages tell them apart.
     if "unexpected end" in str(error):
         return "a quote opens in this record and never closes"
     if "limit" in str(error):

@@ -33,8 +33,9 @@ def read_records(
         skip_rows: number of lines to skip.
         comment: the first character of comments. Each one becomes a record that is `COMMENT`.
     """
+    # Skipped lines are replaced by blank ones, so that `line_num` of the reader still counts them.
     stream = iter(lines)
-    skipped = ["\n" for _ in itertools.islice(stream, skip_rows)]  # so that the reader counts them
+    skipped = ["\n" for _ in itertools.islice(stream, skip_rows)]
     stream = itertools.chain(skipped, stream)
     if dialect.get("escapechar"):
         stream = (protect_escapes(line, dialect) for line in stream)
@@ -74,6 +75,7 @@ class Chunk:
 
     def begin(self, row: int) -> int:
         """The number of the first line of a row; also of the row that will be added next."""
+        # A row begins below the last blank line before it, else below the row before it.
         before = self.blanks.get(row) or (self.ends[row - 1] if row else self.first - 1)
         return before + 1
 
@@ -122,10 +124,11 @@ class CsvRows:
     def _fill(self, chunk: Chunk) -> bool:
         """Read until `chunk` is full. False if the file ended before."""
         while True:
+            # A `csv.reader` can be used after an error. It then continues with the next line.
             try:
                 return self._read_into(chunk)
             except csv.Error as error:
-                self._repair_quotes(chunk, error)  # the reader continues with the next line
+                self._repair_quotes(chunk, error)
             if len(chunk.rows) >= self._max_rows or self._lines.characters >= MAX_BATCH_CHARACTERS:
                 return True
 
@@ -140,7 +143,7 @@ class CsvRows:
                 end(reader.line_num)
             elif not row and width == 1 and row is not COMMENT:
                 chunk.add([""], reader.line_num)  # a blank line is an empty value of a single column
-            elif len(row) > 1 or any(map(str.strip, row)):
+            elif len(row) > 1 or any(map(str.strip, row)):  # a line of blanks alone is no row
                 chunk.add(self._repair_width(chunk, row), reader.line_num)
             else:
                 chunk.blanks[len(rows)] = reader.line_num
@@ -155,6 +158,7 @@ class CsvRows:
         reason = f"{len(row):,} field{'s' * (len(row) != 1)} where the {self._first} has {self._width:,}"
         if last > begin:
             reason += f", in a record that goes on to line {last:,}"
+        # No lines are held if the user wants an error for each bad row. The likely cause decides which cure is named.
         if self._lines.held is None:
             cure = (
                 "Put quotes around cells that hold the delimiter or a line break, name the right delimiter with "
@@ -177,11 +181,12 @@ class CsvRows:
         # A record over several lines is not repaired, because one wrong quote may swallow half of the file.
         if self._lines.held is None or TEXT_AFTER_QUOTE not in describe_error(error) or last != begin:
             raise explain_malformed(error, self._name, begin, last, self._text) from error
+        # A reader that is not strict keeps the text after a closing quote as part of the cell.
         line = self._lines.held[begin - chunk.first]
         line = protect_escapes(line, self._dialect) if self._dialect["escapechar"] else line
         loose = csv.reader(iter([line, ""]), **{**self._dialect, "strict": False})
         row = next(loose)
-        if loose.line_num > 1:
+        if loose.line_num > 1:  # it also took the empty line, so a quote is still open at the end of the first one
             raise explain_malformed(csv.Error("unexpected end"), self._name, begin, last, self._text) from error
         chunk.reasons[at].append(TEXT_AFTER_QUOTE)
         chunk.add(row if len(row) == self._width else self._repair_width(chunk, row), last)
@@ -194,7 +199,9 @@ class _CommentedRecords:
         self.line_num = 0
         self._lines = lines
         self._comment = comment
-        self._first: list[str] = []  # the line with which the next record begins
+        # Only `__next__` knows where a record begins, so it tests the first line and passes it on through `_first`.
+        # The other lines of the record are taken by `_feed` without this test.
+        self._first: list[str] = []
         self._records = csv.reader(self._feed(), **dialect)
 
     def __iter__(self) -> _CommentedRecords:

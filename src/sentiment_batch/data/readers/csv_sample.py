@@ -60,10 +60,12 @@ class CsvSample:
         Args:
             dialect: the other arguments of `csv.reader`.
         """
+        # The header decides: most records must have as many fields as it has names.
         rate, candidates, least = self._rate_below_header, [*DELIMITERS, " "], sys.float_info.min
         if self.header is False:
             # Where two fit, the comma is the decimal comma or one of a text.
             rate, candidates, least = self._rate_without_header, list(reversed(DELIMITERS)), _MIN_SHARE_OF_FIRST
+        # `max` returns the first of equal rates, so the order of the candidates decides.
         dialects = [{**dialect, "delimiter": one} for one in candidates]
         found = max(dialects, key=rate)
         return NO_DELIMITER if rate(found) < least or self._is_prose(found) else str(found["delimiter"])
@@ -72,6 +74,7 @@ class CsvSample:
         """True if blanks stand between delimiters and quotes, so that they have to be skipped."""
         if dialect["quoting"] == csv.QUOTE_NONE or dialect["delimiter"] in (NO_DELIMITER, " "):
             return False
+        # Read the sample both ways. Skipping blanks must change cells, and must not break records.
         skipping = {**dialect, "skipinitialspace": True}
         records, broken = self.read(skipping)
         without = dict(records)
@@ -92,16 +95,17 @@ class CsvSample:
         """
         if dialect.get("escapechar") or not any("\\" in line for line in self.lines):
             return
+        # Read the sample both ways. Only if the plain way breaks records and the other does not, they are escapes.
         plain, broken = self.read(dialect)
         escaped, still_broken = self.read({**dialect, "escapechar": "\\"})
         widths = {len(row) for _, row in escaped if row}
         if still_broken or len(widths) > 1 or not (broken or len({len(row) for _, row in plain if row}) > 1):
             return
-        at = next(
+        first = next(
             (line for at, (line, row) in enumerate(escaped) if at >= len(plain) or plain[at][1] != row), escaped[0][0]
         )
         raise InputError(
-            f"{self.name}, line {at:,}: backslashes stand before quotes or delimiters that are part of a cell. Read "
+            f"{self.name}, line {first:,}: backslashes stand before quotes or delimiters that are part of a cell. Read "
             'the file with `escape="\\\\"`.'
         )
 
@@ -118,11 +122,14 @@ class CsvSample:
         Raises:
             InputError: the first record looks like data, or like a title above the header.
         """
+        # Give the names that R and other programs leave out an empty place, so that all rows are equally wide.
         rows = self._number_rows(dialect)
         before, after = self._count_unnamed(dialect)
         rows = [(line, [""] * before + row + [""] * after) for line, row in rows[:1]] + rows[1:]
+        # A first record that agrees with few rows may be a title. Then it shows a wrong delimiter.
         unlike = dialect["delimiter"] == NO_DELIMITER or self._rate(dialect, 1, first=True) < 0.5
         if others and unlike and not before + after:
+            # Is there a delimiter by which a later row is the header, and the rows below agree with it?
             for delimiter in DELIMITERS:
                 candidate = {**dialect, "delimiter": delimiter}
                 numbered = self._number_rows(candidate)
@@ -131,6 +138,7 @@ class CsvSample:
                     rows = numbered
                     break
             else:
+                # There is none. Then the first record may be a title, several names in one field, or data.
                 self._refuse_collapse(dialect)
                 if [len(row) for _, row in rows[:1]] == [1]:
                     self._refuse_joined(rows[0][0], rows[0][1][0])
@@ -155,11 +163,13 @@ class CsvSample:
                     return records, False
                 begin = reader.line_num + 1
         except csv.Error as error:
+            # A quote that is still open at the end is no fault if the sample was cut there.
             return records, self.whole or "unexpected end" not in str(error)
         return (records if self.whole or len(records) < 2 else records[:-1]), False
 
     def _count_unnamed(self, dialect: dict[str, Any]) -> tuple[int, int]:
         """What `check_header` returns: R does not name the numbers of rows, and others end rows with a delimiter."""
+        # Both programs write a header that is one field shorter than every row below it.
         header, *rows = [row for _, row in self.read(dialect)[0]] or [[]]
         if len(rows) < _MIN_RECORDS or any(len(row) != len(header) + 1 for row in rows):
             return 0, 0
@@ -176,12 +186,14 @@ class CsvSample:
     def _rate_below_header(self, dialect: dict[str, Any]) -> float:
         """The share of records that have the header's number of fields; 0 if this cannot be the delimiter."""
         records, broken = self.read(dialect)
+        # A broken first record shows nothing but whether this character occurs in it.
         if broken and not records:
             return float(dialect["delimiter"] in "".join(self.lines[self.skip_rows : self.skip_rows + 1]).strip())
         widths = [len(row) for _, row in records] + [0] * broken
         if not records or widths[0] < 2:
             return 0.0
         header = self.lines[records[0][0] - 1]
+        # Every sentence holds blanks. They are delimiters only between quoted names.
         if dialect["delimiter"] == " " and not _QUOTED_NAMES.match(header):
             return 0.0
         # The comma in the header of a single column, such as "Comments, if any", is not a delimiter.
@@ -220,6 +232,7 @@ class CsvSample:
         spaced = sum(any(cell.startswith(" ") for cell in row[1:]) for row in records)
         if spaced * 2 <= len(records):
             return share
+        # A blank after each delimiter is believed only if all of several records agree, and then less than others.
         return 0.8 if share == 1 and len(records) >= 5 else 0.0
 
     def _refuse_joined(self, line: int, cell: str) -> None:

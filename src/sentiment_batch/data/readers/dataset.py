@@ -66,6 +66,7 @@ class DatasetReader:
         _refuse_mixed(location, self.locations, suffixes)
         self._readers: list[Reader] = []
         try:
+            # All files are opened first, so that a wrong column stops the run before anything is read
             for one in self.locations:
                 self._readers.append(open_file(one))
             schemas = [reader.schema for reader in self._readers]
@@ -76,11 +77,13 @@ class DatasetReader:
         except BaseException:
             self.close()
             raise
+        # A split of a file keeps its number in that file, and gets a new one in the table
         self._splits = tuple(
             dataclasses.replace(split, index=index, key=(number, split.index))
             for index, (number, split) in enumerate(splits)
         )
         self._report_differences(location)
+        # The member is optional, so it must be missing unless every file can do it
         if all(hasattr(reader, "select_columns") for reader in self._readers):
             self.select_columns = self._select_columns
 
@@ -94,12 +97,14 @@ class DatasetReader:
     def dialect(self) -> Dialect | None:
         """What all files have in common, and what was assumed for one of them; None if nothing is known."""
         dialects = self._list_dialects()
+        # A file without a dialect may be read in any way, so nothing holds for all files
         if len(dialects) < len(self._readers):
             dialects = []
         names = [field.name for field in dataclasses.fields(Dialect) if field.name != "assumed"]
         values = {name: {getattr(one, name) for one in dialects} for name in names}
         common: dict[str, Any] = {name: found.pop() for name, found in values.items() if len(found) == 1}
         assumed = [name for one in dialects for name in one.assumed]
+        # The format is an assumption, too, if nothing but the endings of the files shows it
         if self._format_by_endings is not None:
             common["format"] = self._format_by_endings
             assumed.insert(0, "format")
@@ -133,7 +138,7 @@ class DatasetReader:
         return [one for one in found if one is not None]
 
     def _report_differences(self, location: str) -> None:
-        """Log what was found out by itself, and differs from file to file."""
+        """Log the settings that the readers assumed, if they differ from file to file."""
         dialects = self._list_dialects()
         for name in dict.fromkeys(name for one in dialects for name in one.assumed):
             values = collections.Counter(getattr(one, name) for one in dialects)

@@ -106,10 +106,12 @@ def _find_root_and_paths(tree: Tree, endings: tuple[str, ...]) -> tuple[str, lis
         _refuse_delta_table(tree, tree.path)
         _refuse_model(tree)
         root, found = tree.path, _list_data_files(tree, tree.path, endings)
+    # A file whose name looks like a pattern is a file
     elif tree.is_file(tree.path) or not GLOB_CHARACTERS.search(tree.path):
         return tree.path, [tree.path]  # opening a missing file reports it
     else:
         root, found = _find_matches(tree, endings)
+    # A file that is reached through several links must not give its rows several times.
     chosen, repeated = tree.drop_repeated(sorted(found, key=natural_sort_key))
     if repeated:
         shown, example = without_password(tree.path), min(repeated, key=natural_sort_key)
@@ -123,22 +125,26 @@ def _find_matches(tree: Tree, endings: tuple[str, ...]) -> tuple[str, list[str]]
     start = next(index for index, part in enumerate(pattern) if GLOB_CHARACTERS.search(part))
     root = "/".join(pattern[:start])
     matched = tree.glob(tree.path)
-    visible = [
-        path
-        for path in matched
-        if not is_hidden("/".join(names := path.split("/")[start:]))
-        or matches_pattern(names, pattern[start:], hidden=False)
-    ]
+
+    def is_visible(path: str) -> bool:
+        """True if no wildcard of the pattern matches a hidden name."""
+        names = path.split("/")[start:]
+        return not is_hidden("/".join(names)) or matches_pattern(names, pattern[start:], hidden=False)
+
+    visible = list(filter(is_visible, matched))
     folders = {path for path in visible if tree.is_folder(path)}
     files = {path for path in visible if path not in folders}
+    # A pattern that ends like our own files asks for them.
     if not tree.path.endswith(OWN_ENDINGS):
         files -= _find_own_paths(tree, files)
     _refuse_files_of_delta_tables(tree, files, root)
     found: set[str] = set()
     for folder in sorted(folders):
         _refuse_delta_table(tree, folder)
+        # A folder below another one that matches is walked together with it
         if not any(folder.startswith(join(above, "")) for above in list_parents(folder) & folders):
             found.update(_list_data_files(tree, folder, endings))
+    # Files in hidden folders are listed only for the warning
     hidden = set(matched) - {*visible}
     for folder in filter(tree.is_folder, sorted(hidden)):
         hidden.update(join(below.path, name) for below in tree.walk(folder) for name in below.files)
@@ -152,6 +158,7 @@ def _list_data_files(tree: Tree, folder: str, endings: tuple[str, ...]) -> list[
     hidden: list[str] = []
     tables: set[str] = set()
     for one in tree.walk(folder):
+        # A manifest or list of bad rows beside its output is no data
         own = find_own_files(one.files, one)
         for name in one.files:
             path = join(one.path, name)
@@ -162,6 +169,7 @@ def _list_data_files(tree: Tree, folder: str, endings: tuple[str, ...]) -> list[
         if _DELTA_LOG in one.folders:
             tables.add(one.path)
     matching = [path for path in below if suffix_of(path) in endings]
+    # A table in a folder is refused only if a file that would be read lies in it
     if tables and (inside := tables & {parent for path in matching or below for parent in list_parents(path)}):
         raise _make_delta_error(tree, min(inside))
     _report_hidden(folder, hidden, endings)
@@ -208,7 +216,7 @@ def _make_delta_error(tree: Tree, folder: str) -> InputError:
 
 
 def _refuse_model(tree: Tree) -> None:
-    """Raise an error for a model folder, which somebody who mixes up the arguments gives as a table."""
+    """Raise an error for a model folder. It is given as a table if the arguments are mixed up."""
     if isinstance(tree, LocalTree) and all(tree.is_file(f"{tree.path}/{name}") for name in _MODEL_FILES):
         raise InputError(f"{tree.path} is the folder of a model, not a table. Name the file of the table in its place.")
 
@@ -226,7 +234,7 @@ def _report_hidden(place: str, paths: Iterable[str], endings: tuple[str, ...]) -
 
 
 def _is_log(name: str) -> bool:
-    """True for folders that hold what programs note down, and no table."""
+    """True for the log of a Delta Lake table and for a work folder of scoring, which hold no table."""
     return name == _DELTA_LOG or is_work_folder(name)
 
 

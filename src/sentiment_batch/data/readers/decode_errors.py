@@ -90,6 +90,7 @@ def _is_mostly_utf_8(context: bytes) -> bool:
 
 
 def _find_bad_byte(source: Source, encoding: str, newline: str) -> _BadByte | None:
+    # The bytes are decoded again in chunks, because the first reading does not tell where in the file it stopped
     decoder = codecs.getincrementaldecoder(encoding)()
     newlines = io.IncrementalNewlineDecoder(None, translate=newline == "")
     offset, line, before = 0, 1, b""
@@ -101,6 +102,7 @@ def _find_bad_byte(source: Source, encoding: str, newline: str) -> _BadByte | No
             except UnicodeDecodeError as error:
                 # The decoder may have kept bytes of the last chunk.
                 start = error.start + len(chunk) - len(error.object)
+                # The bytes before the bad one decode. Their line ends belong to the count.
                 good = newlines.decode(decoder.decode(chunk[: max(start, 0)]))
                 data = before + chunk + stream.read(_CONTEXT_BYTES)
                 return _BadByte(
@@ -113,6 +115,7 @@ def _find_bad_byte(source: Source, encoding: str, newline: str) -> _BadByte | No
                 return None
             line += newlines.decode(text).count("\n")
             offset += len(chunk)
+            # The context may begin in the chunk before the bad byte
             before = (before + chunk)[-_CONTEXT_BYTES:]
 
 

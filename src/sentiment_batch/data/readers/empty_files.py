@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import logging
 import re
 from typing import TYPE_CHECKING
 
+from sentiment_batch.data.readers.encodings import find_marked_encoding
 from sentiment_batch.data.readers.source import Source
 from sentiment_batch.errors import InputError
 
@@ -20,7 +20,6 @@ _MAX_STORED_BYTES = 4096
 """A larger file is not looked at, so that no file is opened in vain if all of them hold rows."""
 _MAX_BYTES = 1 << 16
 """Largest number of bytes of a text of blanks that counts as empty, uncompressed."""
-_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def drop_empty(files: list[DataFile], *, json: bool) -> list[DataFile]:
@@ -32,6 +31,7 @@ def drop_empty(files: list[DataFile], *, json: bool) -> list[DataFile]:
         files: files of one format.
         json: an empty JSON array holds nothing, either.
     """
+    # If all files are empty, the reader says so for the first one
     full = [file for file in files if not _is_empty(file, json=json)]
     if full and len(full) < len(files):
         logger.warning("empty files are left out: %d of %d", len(files) - len(full), len(files))
@@ -50,7 +50,7 @@ def _is_empty(file: DataFile, *, json: bool) -> bool:
         return False
     if len(data) > _MAX_BYTES:
         return False
-    encoding = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), "latin-1")
-    text = data.decode(encoding, "replace")
+    # latin-1 decodes any bytes, and leaves blanks and brackets as they are in the encodings without a mark.
+    text = data.decode(find_marked_encoding(data) or "latin-1", "replace").removeprefix("\ufeff")
     # A line of tabs may be a row of a CSV.
     return not text.strip("\r\n ") or (json and re.fullmatch(r"\s*(\[\s*\]\s*)?", text) is not None)

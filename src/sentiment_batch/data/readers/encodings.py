@@ -29,6 +29,7 @@ _REFUSED = ("utf-7", "unicode_escape", "raw_unicode_escape", "punycode", "idna",
 _SEVERAL_BYTES = ("gb", "big5", "euc", "shift_jis", "cp932", "cp949", "cp950", "johab", "iso2022", "hz")
 
 _UNMARKED = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+# ISO 2022 and HZ are pure ASCII bytes. Only these escape sequences show them.
 _WITH_ESCAPES = {
     b"\x1b$": ("iso2022_kr", "iso2022_jp", "iso2022_jp_3", "iso2022_jp_ext", "iso2022_jp_2"),
     b"~{": ("hz",),
@@ -68,6 +69,7 @@ def choose_encoding(sample: bytes, given: str | None, name: str) -> str:
     mark = find_marked_encoding(sample)
     by_mark = mark and mark.removesuffix("-le").removesuffix("-be")  # the decoders without a byte order remove the mark
     if given is None:
+        # Nothing is decoded with a guessed encoding, so a likely one is only suggested
         if mark is None and (found := detect_unmarked_encoding(sample)):
             raise InputError(f'{name} looks like {found}; give `encoding="{found}"`.')
         return by_mark or "utf-8"
@@ -75,6 +77,7 @@ def choose_encoding(sample: bytes, given: str | None, name: str) -> str:
     if mark is None:
         _refuse_unlike(sample, encoding, given, name)
         return encoding
+    # The mark of UTF-8, for example, contradicts the setting utf-16
     if not mark.startswith(encoding.removesuffix("-sig")):
         family = mark.removesuffix("-sig").removesuffix("-le").removesuffix("-be").upper()
         raise InputError(
@@ -95,6 +98,7 @@ def look_up_encoding(given: str) -> str:
             encoding = codecs.lookup(given).name  # `lookup` alone accepts base64, which is not a text encoding
     except (LookupError, ValueError) as error:
         raise UsageError(f"`encoding`: {reason(error)}; give one such as utf-8, cp1252 or utf-16.") from error
+    # Python writes the names of its codecs with either sign
     if encoding.replace("_", "-") in {other.replace("_", "-") for other in _REFUSED}:
         raise UsageError(f"`encoding`: {given} is not supported; give one such as utf-8, cp1252 or utf-16.")
     return encoding
@@ -130,7 +134,7 @@ class Utf8Check:
         if self.offset is None and not data.isascii():
             self.offset = self._seen + next(at for at, byte in enumerate(data) if byte > 0x7F)
         self._seen += len(data)
-        if self.offset is None:
+        if self.offset is None:  # ASCII alone needs no decoder
             return
         try:
             text = self._decoder.decode(data, final)
@@ -158,6 +162,7 @@ def _refuse_unlike(sample: bytes, encoding: str, given: str, name: str) -> None:
     """Check that a file without a byte order mark can be in the encoding that the user gave."""
     check = Utf8Check()
     check.feed(sample, final=len(sample) < SAMPLE_BYTES)
+    # UTF-8 has strict rules for its bytes, so text of another encoding hardly ever fits them by accident
     if check.is_utf_8(max_accidental_characters(encoding)):
         raise make_utf8_error(name, given, check.offset)
     if not encoding.startswith(("utf-16", "utf-32")) or len(sample) < 4:
@@ -165,6 +170,7 @@ def _refuse_unlike(sample: bytes, encoding: str, given: str, name: str) -> None:
     # A line end of UTF-16 or UTF-32 holds zero bytes.
     if check.valid and b"\0" not in sample and (b"\n" in sample or b"\r" in sample):
         raise make_utf8_error(name, given, check.offset)
+    # In the wrong byte order no character is a line end
     other = _OTHER_ORDER.get(encoding)
     if other and not _count_line_ends(sample, encoding) and _count_line_ends(sample, other):
         raise InputError(f'{name} is not {given}: its bytes are in the other order. Give `encoding="{other}"`.')
@@ -181,6 +187,7 @@ def detect_unmarked_encoding(sample: bytes) -> str | None:
     In the right byte order of UTF-16, the separators between values (line ends, blanks, commas) are whole characters.
     """
     if sample.isascii():
+        # The sample may cut a character, so only its whole lines must decode
         lines = sample[: sample.rfind(b"\n") + 1] or sample
         found = (encoding for escape, several in _WITH_ESCAPES.items() if escape in sample for encoding in several)
         if (encoding := next((one for one in found if _decodes(lines, one)), None)) is not None:
@@ -191,6 +198,7 @@ def detect_unmarked_encoding(sample: bytes) -> str | None:
         text = sample.decode(order, "replace")
         if _CONTROL(text) or text.count("\ufffd") > 1:  # a cut character at the end becomes one
             continue
+        # In UTF-16 the high byte of an ASCII character is zero, and its low byte is the ASCII code
         high, low = (1, 0) if order.endswith("le") else (0, 1)
         whole = sum(text.count(chr(separator)) for separator in _SEPARATORS)
         ascii_only = not any(sample[high::2]) and all(sample[low::2])

@@ -53,10 +53,12 @@ def matches_pattern(names: Sequence[str], pattern: Sequence[str], *, hidden: boo
     if not pattern:
         return not names
     first, rest = pattern[0], pattern[1:]
+    # Two stars stand for no folder, or for one and then again for any number
     if first == ANY_FOLDERS and matches_pattern(names, rest, hidden=hidden):
         return True
     if not names:
         return False
+    # A pattern such as `_old/*` asks for a hidden folder by its name
     is_spelt_out = is_hidden(first) or not GLOB_CHARACTERS.search(first)
     if not hidden and is_hidden(names[0]) and not is_spelt_out:
         return False

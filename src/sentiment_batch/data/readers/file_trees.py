@@ -19,6 +19,7 @@ class Folder:
     """What lies in one folder."""
 
     path: str
+    """Its path, with `/` between the parts."""
     files: list[str]
     """The names of its files."""
     folders: list[str]
@@ -74,12 +75,15 @@ class LocalTree:
         Raises:
             OSError: a folder cannot be listed.
         """
+        # Folders are visited by their path without links, so that links in circles end, and each folder counts once.
+        # The heap gives visible folders before hidden ones and real ones before links.
         visited: set[str] = set()
         waiting = [(False, False, folder, os.path.realpath(folder or "."))]
         while waiting:
             hidden, linked, path, real = heapq.heappop(waiting)
             if real in visited:
-                self._met_again += [] if hidden else [path]
+                if not hidden:
+                    self._met_again.append(path)
                 continue
             visited.add(real)
             found = Folder(path=path, files=[], folders=[])
@@ -90,6 +94,7 @@ class LocalTree:
                     elif dotted or not entry.name.startswith("."):
                         found.folders.append(entry.name)
                         below, is_link = join(path, entry.name), _is_link(entry)
+                        # Resolving links asks the system for each part of a path, so it is done for links only
                         real_below = os.path.realpath(below) if is_link else os.path.join(real, entry.name)
                         state = hidden or is_hidden(entry.name), linked or is_link
                         heapq.heappush(waiting, (*state, below, real_below))
@@ -111,10 +116,12 @@ class LocalTree:
 
         rated = {path: rate(path) for path in paths}
         kept: dict[str, str] = {}
+        # Of several paths to one file the one with the fewest links wins
         for path in sorted(rated, key=lambda path: rated[path][:2]):
             kept.setdefault(rated[path][2], path)
         chosen = [path for path in paths if kept[rated[path][2]] == path]
         repeated = [path for path in paths if kept[rated[path][2]] != path]
+        # A link to a folder outside of what is read hides no file, so it is not reported
         if self._met_again:
             read = {parent for path in kept for parent in list_parents(path.replace(os.sep, "/"))}
             repeated += [path for path in self._met_again if os.path.realpath(path).replace(os.sep, "/") in read]
@@ -172,6 +179,7 @@ class RemoteTree:
                     enter(parent).folders.append(name)
             return found[path]
 
+        # An object store has no folders. They are made up from the paths of the objects.
         for path in self._list(self._filesystem.find(folder, detail=True)):
             parent, name = posixpath.split(path)
             enter(parent).files.append(name)

@@ -56,9 +56,11 @@ def check_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int
     Raises:
         InputError: the first row looks like data, or a later row looks like the header.
     """
+    # First a survey with a row of questions. Its second row would look like the header below a title.
     is_survey = _is_second_header(rows)
     if is_survey and _names_questions(rows):
         raise _make_second_header_error(name, rows, numbers, unit)
+    # Next is a title or comments above the header. Then the first row is no data, whatever it looks like.
     found = find_header_row(rows)
     if found:
         above, below = rows[:found], rows[found:]
@@ -70,6 +72,7 @@ def check_header(name: str, rows: Sequence[Sequence[str]], numbers: Sequence[int
             f"with `skip_rows={numbers[found] - 1}`{either}, or say that {unit} {numbers[0]} names the columns with "
             "`header=True`."
         )
+    # Last is a table without a header, whose first row looks like the rows below it
     cell = find_data_cell(rows)
     if cell is not None:
         columns = ", ".join(f"column_{position}" for position in range(1, min(len(rows[0]), 3) + 1))
@@ -97,9 +100,11 @@ def find_header_row(rows: Sequence[Sequence[str]]) -> int:
     """The index of the row that looks like the header; 0 unless the rows above it look like a title or comments."""
     if not rows or len(list_usual(rows[0])) >= 2:
         return 0
+    # Most rows below a title have the width of the table, and so has the header
     width = Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0]
     if width == 1:
         return next((at for at, row in enumerate(rows[:_MAX_TITLE_ROWS]) if _names_text(row)), 0)
+    # A first row that fills all columns may itself be the header. So a later row needs two usual names to win.
     is_full = all(map(str.strip, rows[0])) and len(rows[0]) == width
     holds_names = _holds_names(rows[0], width)
     min_usual = 2 if is_full or holds_names else 0
@@ -120,9 +125,11 @@ def find_data_cell(rows: Sequence[Sequence[str]]) -> str | None:
     """
     if not rows or not any(map(str.strip, rows[0])):
         return None
+    # Rows that repeat the header come from joined files. They would count its names as values that occur again.
     weights = _weigh_columns([rows[0], *(row for row in rows[1:] if row != rows[0])])
     if sum(weights) >= 0:
         return None
+    # The message quotes one cell: a sentence if there is one, else a number, a date or an address
     worst = [cell for cell, weight in zip(rows[0], weights, strict=True) if weight < 0]
     return max(worst, key=lambda cell: (find_kind(cell) == "prose", find_kind(cell) in _TYPED))
 
@@ -132,6 +139,7 @@ def _is_second_header(rows: Sequence[Sequence[str]]) -> bool:
 
     Then it holds words, a question or nothing in the columns of numbers and dates.
     """
+    # A title or a cut row has another width, so only a row as wide as the names counts
     below = [row for row in rows[1:MAX_HEADER_ROWS] if len(row) == len(rows[0])]
     if below[:1] != list(rows[1:2]) or not any(map(any, below[:1])):
         return False
@@ -157,6 +165,7 @@ def _is_of_survey(rows: Sequence[Sequence[str]]) -> bool:
 def _names_questions(rows: Sequence[Sequence[str]]) -> bool:
     """True if the row above a second header names the columns, and is no title above the header."""
     filled = [sum(map(bool, map(str.strip, row))) for row in rows[:2]]
+    # A title fills few cells. The row of names fills half of the columns, and as many as the questions below it.
     is_fuller = filled[0] >= max(filled[1], len(rows[0]) / 2) or _is_of_survey(rows)
     return is_fuller and not _holds_typed(rows[0]) and all(len(list_usual(row)) < 2 for row in rows[1:3])
 
@@ -191,6 +200,7 @@ def find_kind(cell: str) -> str:
         return ""
     if _YEAR.fullmatch(cell):
         return "year"
+    # The order matters: a year is also a number, and a date may also look like one
     words = _count_words(cell)
     if words <= _MIN_PROSE_WORDS and _DATE.search(cell):
         return "date"
@@ -219,6 +229,7 @@ def _holds_names(row: Sequence[str], width: int) -> bool:
 
 def _stands_out(rows: Sequence[Sequence[str]], at: int) -> bool:
     """True if a column holds names down to row `at`, and below it mostly numbers, dates, addresses or sentences."""
+    # Rows of another width cannot be compared column by column
     even = [(number, row) for number, row in enumerate(rows[:MAX_HEADER_ROWS]) if len(row) == len(rows[at])]
     above = zip(*(row for number, row in even if number <= at), strict=True)
     below = zip(*(row for number, row in even if number > at), strict=True)
@@ -248,6 +259,8 @@ def _count_up(row: Sequence[str]) -> bool:
 
 
 def _weigh(cell: str, below: Sequence[str]) -> int:
+    """1 or 2 if a first cell looks like a name above its column, -2 if it looks like data, and 0 if nothing shows."""
+    # The cases come in the order of their strength. A usual name decides alone.
     kind, common = find_kind(cell), _find_common_kind(below)
     if list_usual([cell]):
         return 2
@@ -255,6 +268,7 @@ def _weigh(cell: str, below: Sequence[str]) -> int:
         years = sum(find_kind(value) == "year" for value in below)
         return 0 if years * 2 <= len(below) else -2
     if kind in _TYPED:
+        # The names of percentiles, such as 25%, stand above plain numbers in the tables of `describe`
         is_percentile = cell.endswith("%") and not any("%" in value for value in below)
         return 2 * (common == "prose") if common not in (kind, None) or is_percentile else -2
     if kind and common in _TYPED:

@@ -39,6 +39,7 @@ def make_distinct(header: Sequence[str]) -> list[str]:
     next_number: dict[str, int] = {}  # so that thousands of equal names take no quadratic time
     names = []
     for position, name in enumerate(header, 1):
+        # Names of the header itself come first: `text_2` in the file is never given to a second `text`
         stem, number = (name, next_number.get(name, 2)) if name else ("column", position)
         new = name if name and name not in seen else f"{stem}_{number}"
         while new != name and new in taken:

@@ -12,14 +12,16 @@ from sentiment_batch.locations import without_password
 
 _FOOTER_END_BYTES = 8
 """Bytes at the end of a Parquet file: the length of the footer and the magic number."""
-
-
 MACHINE_BOUND = ("changed", "inode")
-"""What a file has on one machine only. A copy has other values."""
+"""The keys of values that a file has on one machine only. A copy of the file has other values."""
 
 
 def identify_input(location: str) -> dict[str, Any] | None:
     """The current state of a file as plain values that can be compared later, or None for standard input and pipes.
+
+    For a local file these are its real path, its size in bytes, the times of its last modification and change in
+    nanoseconds, its inode number where that counts, and the SHA-256 of the footer of a Parquet file. For a URL they are
+    the size and what the storage reports of the object.
 
     Args:
         location: a path or an fsspec URL of one file.
@@ -36,6 +38,7 @@ def identify_input(location: str) -> dict[str, Any] | None:
         status = os.stat(path)
     except OSError as error:
         raise filesystems.make_unreachable_error(location, error) from error
+    # The modification time can be set by anybody, so it does not suffice alone
     found = {"path": os.path.realpath(path), "bytes": status.st_size, "modified": status.st_mtime_ns}
     footer = _hash_footer(path, status.st_size)
     return found | ({"footer": footer} if footer else {}) | _identify_on_machine(path, status)
@@ -69,6 +72,7 @@ def _identify_on_machine(path: str, status: os.stat_result) -> dict[str, int]:
 def _identify_remote(location: str) -> dict[str, Any]:
     filesystem, path = filesystems.open_filesystem(location)
     try:
+        # fsspec remembers listings, but another program may have replaced the object since
         filesystem.invalidate_cache()
         state = without_password(str(filesystem.ukey(path)), location)
         return {"path": without_password(location), "bytes": filesystem.size(path), "state": state}
@@ -79,6 +83,7 @@ def _identify_remote(location: str) -> dict[str, Any]:
 def _hash_footer(path: str, size: int) -> str | None:
     """The SHA-256 of a Parquet file's footer, which lists the size of every column; None for other files."""
     with open(path, "rb") as file:
+        # A Parquet file ends with the length of its footer in 4 bytes and the mark PAR1
         if size < 2 * _FOOTER_END_BYTES or file.read(4) != b"PAR1":
             return None
         file.seek(size - _FOOTER_END_BYTES)

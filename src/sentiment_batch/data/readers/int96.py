@@ -1,4 +1,4 @@
-"""Timestamps that Parquet stores in 96 bits, as Spark and Impala do: in which unit they can be read.
+"""Chooses the unit in which timestamps of 96 bits are read, as Spark and Impala store them in Parquet.
 
 Arrow reads them as 64 bits. In nanoseconds these hold the years 1677 to 2262 only, and other dates would come out as
 wrong ones without an error. The date 9999-12-31, which many tables have for "never", is one of them.
@@ -23,7 +23,7 @@ logger = logging.getLogger("sentiment_batch")
 INT96_UNITS = {"ns": 10**9, "us": 10**6, "ms": 10**3, "s": 1}
 """Ticks per second of the units in which Arrow stores timestamps, the finest first."""
 MAX_TICKS = 2**63 - 10**9
-"""What 64 bits hold, less a second."""
+"""Most ticks that a signed 64-bit integer holds, less a second of nanoseconds for the fraction of a second."""
 _NAMES = {"us": "microseconds", "ms": "milliseconds", "s": "seconds"}
 _ROWS = 1 << 16
 
@@ -49,6 +49,7 @@ def choose_int96_unit(open_file: Open, name: str) -> str:
         open_file: opens the file.
         name: what messages call the file.
     """
+    # In seconds no timestamp overflows, so the largest one shows which finer units would
     with open_file(int96_unit="s") as file, translate_read_errors(name):
         columns = find_int96_columns(file)
         if not columns:
@@ -58,7 +59,7 @@ def choose_int96_unit(open_file: Open, name: str) -> str:
                 max(abs(end) for end in pc.min_max(seconds).as_py().values())
                 for batch in file.iter_batches(batch_size=_ROWS, columns=columns)
                 for seconds in _list_numbers(batch)
-                if seconds.null_count < len(seconds)
+                if seconds.null_count < len(seconds)  # nulls alone have no largest value
             ),
             default=0,
         )

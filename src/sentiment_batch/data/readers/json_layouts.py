@@ -38,6 +38,7 @@ def refuse_csv(name: str, text: str) -> None:
     lines = [line for line in text.lstrip(_BLANKS_AND_MARK).splitlines(keepends=True) if line.strip(_BLANKS_AND_MARK)]
     if not lines or any(line.lstrip(_BLANKS_AND_MARK).startswith(("{", "[")) for line in lines) or is_json(lines[0]):
         return
+    # A line that is not JSON may be a bad row. Only lines that agree on a delimiter show a CSV.
     sample = CsvSample(name=name, lines=lines[:_MAX_SNIFFED_LINES], whole=False)
     if sample.find_delimiter({"strict": True, "quoting": csv.QUOTE_MINIMAL}) != NO_DELIMITER:
         raise InputError(f'{name} is CSV, not JSON lines; give `input_format="csv"`.')
@@ -58,6 +59,7 @@ def choose_layout(sample: str, name: str, *, is_whole: bool, accept_bad: bool) -
     text = sample.lstrip("\ufeff \t\r\n")
     first, _, rest = text.partition("\n")
     if text.startswith("["):
+        # A whole list on the first line may be a bad row above objects
         if accept_bad and rest.strip() and is_json(first):
             return "lines"
         if re.match(r"\[\s*\[", text):
@@ -71,8 +73,10 @@ def choose_layout(sample: str, name: str, *, is_whole: bool, accept_bad: bool) -
                 "jq -c '.[] | {text: .}'."
             )
         return "array"
+    # Each line is a row if the first one is an object, or cannot be the start of one
     if not text.startswith("{") or not rest or is_json(first):
         return "lines"
+    # The first line is no JSON alone. It begins an object over several lines, or it is a bad row.
     try:
         _, end = _DECODER.raw_decode(text)
     except json.JSONDecodeError as error:
@@ -114,6 +118,7 @@ def refuse_pandas_layouts(row: dict[str, Any], name: str) -> None:
     Raises:
         InputError: it is a table; the message names its layout.
     """
+    # pandas writes such files, and they would be read as a table of one row
     if _holds_columns(row):
         raise InputError(
             f"{name} is a whole table in one object, with a list for each column, as df.to_dict('list') gives it. "
@@ -127,6 +132,8 @@ def refuse_pandas_layouts(row: dict[str, Any], name: str) -> None:
         orient = "table"
     elif values and all(isinstance(value, dict) and value and value.keys() == values[0].keys() for value in values):
         kinds = set(map(type, values[0].values()))
+        # Keys that are all numbers are an index. So are keys over values of several types, because a column has one
+        # type.
         if all(map(str.isdecimal, row)) or (len(row) > 1 and len(kinds) > 1):
             orient = "index"
         elif dict not in kinds and (all(map(str.isdecimal, values[0])) or (len(row) > 1 and len(values[0]) > 1)):
@@ -183,6 +190,7 @@ class _Text:
             try:
                 _, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
+                # The text may only be cut here. More of it is read, and the value is tried again.
                 if not _may_be_cut(error, self._text) or not self._grow():
                     self._move(error.pos)
                     raise self.make_error(reason(error).partition(":")[0]) from error
@@ -205,6 +213,7 @@ class _Text:
 
     def _grow(self) -> bool:
         """Read as much again as is held, so that a long value is not tried too often. False at the end of the text."""
+        # What lies before the position is dropped, so only the current value is held
         self._text, self._at = self._text[self._at :], 0
         if len(self._text) > MAX_ROW_CHARACTERS:
             raise self.make_error(f"a value has over {MAX_ROW_CHARACTERS:,} characters")

@@ -26,8 +26,10 @@ def parse_float(text: str) -> float:
     value = float(text)
     if len(text) <= _MAX_QUICK_CHARACTERS and abs(value) >= _SMALLEST_NORMAL:
         return value
+    # Two quick tests before the slow one with decimals
     if repr(value) == text or f"{value:.17g}" == text:  # as nearly all programs write a float
         return value
+    # Round the float, which is an exact binary number, to as many digits as the text has, and compare
     number = decimal.Decimal(text)
     digits = len(number.as_tuple().digits)
     is_exact = decimal.Context(prec=digits).create_decimal_from_float(value) == number

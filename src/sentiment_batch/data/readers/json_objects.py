@@ -31,6 +31,7 @@ def _parse_integer(digits: str) -> int:
     return int(digits) if len(digits) < 64 else 1 << 128
 
 
+# The slow one takes integers of any length. It calls Python for each integer, so most blocks are spared it.
 _DECODER = json.JSONDecoder(parse_constant=lambda constant: None, parse_float=parse_float)
 _SLOW_DECODER = json.JSONDecoder(
     parse_constant=lambda constant: None, parse_int=_parse_integer, parse_float=parse_float
@@ -91,6 +92,7 @@ def parse_objects(
         InputError: a text does not hold one JSON object; the message names the line.
     """
     try:
+        # Nearly every block takes this quick path: all lines are good objects.
         if not accept_bad or are_decoded(block):
             rows = list(map(_DECODER.decode, block))
             if set(map(type, rows)) == {dict}:
@@ -133,6 +135,7 @@ _KEY_CHECKER = json.JSONDecoder(parse_int=str, parse_float=str, object_pairs_hoo
 
 def _repair_line(line: str, encoding: str) -> tuple[str, dict[str, Any], list[str]]:
     """A line, its object and what is wrong with it. Line and object are empty if the line cannot be parsed."""
+    # Bytes that did not decode become U+FFFD, so a row with a bad text keeps its other values.
     reasons = [f"byte 0x{find_first_bad_byte(line):02x} is not {encoding}"] if has_escapes(line) else []
     text = replace_escapes(line)
     try:
@@ -156,6 +159,7 @@ def extract_member_texts(line: str) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     at = skip_blanks(line, line.index("{") + 1)
     while line[at] != "}":
+        # The decoder also gives the end of each key and value. The text between two ends is that of the value.
         key, at = _SLOW_DECODER.raw_decode(line, at)
         begin = skip_blanks(line, skip_blanks(line, at) + 1)  # after the colon
         value, end = _SLOW_DECODER.raw_decode(line, begin)
@@ -170,6 +174,7 @@ def has_non_finite(text: str) -> bool:
     """True if NaN, Infinity or -Infinity is a value somewhere in `text`, which is JSON but for these."""
     if "NaN" not in text and "Infinity" not in text:
         return False
+    # The pattern also takes whole strings, so that the word NaN inside a text does not count
     return any(not found[0].startswith('"') for found in _CONSTANTS.finditer(text))
 
 

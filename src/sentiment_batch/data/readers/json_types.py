@@ -31,7 +31,7 @@ class JsonShape:
         self._kinds: set[type] = set()
         self._lowest = 0
         self._highest = 0
-        self._uniform = True
+        self._uniform = True  # False once nothing but JSON text holds all values; nothing is counted from then on
         self._items: JsonShape | None = None
         self._members: dict[str, JsonShape] | None = None
 
@@ -40,6 +40,7 @@ class JsonShape:
         kinds = set(map(type, values))
         kinds.discard(type(None))
         self._kinds |= kinds
+        # Integers and floats share a type. No other mixture does, and a float that lost digits is not exact.
         if (len(self._kinds) > 1 and self._kinds != {int, float}) or RoundedFloat in self._kinds:
             self._uniform = False
         if not self._uniform:
@@ -50,6 +51,7 @@ class JsonShape:
             list: self._add_lists,
             dict: self._add_dicts,
         }
+        # Values are added by kind, because each kind is checked in another way
         for kind in kinds & adders.keys():
             adders[kind]([value for value in values if type(value) is kind])
 
@@ -61,6 +63,7 @@ class JsonShape:
         if kinds == {int}:
             return self._integer_type()
         if kinds == {int, float}:
+            # Larger integers would lose digits as floats, so JSON text keeps them
             return pa.float64() if max(self._highest, -self._lowest) <= _MAX_EXACT_INTEGER else None
         if self._items is not None:
             item = self._items.arrow_type()
@@ -91,6 +94,7 @@ class JsonShape:
             self._items = JsonShape(self._depth + 1)
         self._uniform = self._depth < MAX_DEPTH
         if self._uniform:
+            # All items of all lists are one column, as Arrow stores them
             self._items.add(list(itertools.chain.from_iterable(values)))
 
     def _add_dicts(self, values: list[dict[str, Any]]) -> None:

@@ -82,6 +82,7 @@ class JsonLinesReader:
         self._on_bad_row = options.on_bad_row
         try:
             self._text = TextFile(self._source, options, newline="\n")
+            # The two checks look at the sample alone. Then the whole file is read once for the types of the columns.
             refuse_csv(self._name, self._text.sample)
             self._layout = choose_layout(
                 self._text.sample, self._name, is_whole=self._text.is_whole, accept_bad=self._on_bad_row is not None
@@ -138,6 +139,7 @@ class JsonLinesReader:
         repeated, non_finite, problems = _Seen(), _Seen(), _Seen()
         num_rows = 0
         for found in self._parse():
+            # Only a file of one object can be a whole table, so larger files are not looked at
             if num_rows == 0 and len(found.rows) == 1:
                 refuse_pandas_layouts(found.rows[0], self._name)
             num_rows += len(found.rows)
@@ -148,6 +150,8 @@ class JsonLinesReader:
             if len(shapes) > MAX_COLUMNS:
                 raise InputError(f"{self._name} has over {MAX_COLUMNS:,} different keys. Give each row the same keys.")
             for number, text, row in zip(found.numbers, found.texts, found.rows, strict=True):
+                # Surrogates need an escape such as \ud83d in the text. The search for it is quicker than one in each
+                # value.
                 if "\\ud" in text or "\\uD" in text:
                     surrogates.update({key: count_lone_surrogates(value) for key, value in row.items()})
                 if (twice := find_repeated_key(text, row)) is not None:
@@ -166,6 +170,7 @@ class JsonLinesReader:
         if non_finite.count:
             logger.warning("%s: NaN and Infinity, which are not JSON, are read as null", self._name_lines(non_finite))
         columns = [_Column(key=key, type=shape.arrow_type()) for key, shape in shapes.items()]
+        # Columns of JSON text keep their escapes, so nothing is replaced there
         replaced = sum(surrogates[column.key] for column in columns if column.type is not None)
         if replaced:
             shown = without_password(self._name)
@@ -182,11 +187,12 @@ class JsonLinesReader:
     ) -> pa.Array:
         if column.type is None:
             return pa.array([members.get(column.key) for members in texts], pa.string())
+        # A row that lacks the key is null
         values = [row.get(column.key) for row in rows]
         try:
             try:
                 return pa.array(values, column.type)
-            except UnicodeEncodeError:
+            except UnicodeEncodeError:  # a lone surrogate; looking at every text each time would take too long
                 return pa.array(replace_surrogates(values), column.type)
         except (pa.ArrowException, OverflowError, TypeError) as error:
             raise InputError(

@@ -55,7 +55,9 @@ class ParquetReader:
         self._sources = [Source(file.location) for file in self._files]
         self._metadata: dict[int, Any] = {}
         try:
+            # All footers are read at once. They hold the schema, the number of rows and the size of each row group.
             footers = [self._read_footer(index) for index in range(len(self._files))]
+            # All files must have one unit, so the coarsest one that some file needs is taken for all
             if int96_unit is None and (coarser := self._find_coarser_unit([schema for schema, _ in footers])):
                 self._int96_unit = coarser
                 footers = [self._read_footer(index) for index in range(len(self._files))]
@@ -73,6 +75,7 @@ class ParquetReader:
             self.close()
             raise
         splits: list[Split] = []
+        # A row group is the smallest unit that can be read alone, so each one is a split
         for index, (_, groups) in enumerate(footers):
             for group, (rows, batch_rows) in enumerate(groups):
                 label, key = f"{names[index]}, row group {group}", (index, group, batch_rows)
@@ -103,6 +106,7 @@ class ParquetReader:
         with self._open(index, self._dictionaries[index]) as file:
             with translate_read_errors(split.label):
                 columns = [name for name in file.schema_arrow.names if name in (self._selected or ())] or None
+                # Decode a few rows first, because rows may be much larger decoded than in the file.
                 if batch_rows > MAX_SAMPLED_ROWS:
                     batch_rows = min(batch_rows, _measure_batch_rows(file, group, columns))
                 decoded = file.iter_batches(batch_size=batch_rows, row_groups=[group], columns=columns)
@@ -110,6 +114,7 @@ class ParquetReader:
                 batch = validate_batch(batch, split.label, first=rows, on_bad_row=self._on_bad_row)
                 rows += batch.num_rows
                 yield adapt_batch(batch, self.schema, self._partitions[index], split.label)
+        # Damage may leave rows out without an error of pyarrow
         if rows != split.num_rows:
             raise InputError(
                 f"{split.label} holds {rows:,} rows, but its footer announces {split.num_rows:,}. Get the file again."
@@ -135,6 +140,7 @@ class ParquetReader:
         self, index: int, dictionaries: Sequence[str] = (), *, int96_unit: str | None = None
     ) -> Iterator[pq.ParquetFile]:
         """Open one file. Its footer is not parsed again if it is the file that was opened last."""
+        # The file is open only while it is read. A data set may have more files than can be open at once.
         stream = self._sources[index].open_random()
         try:
             with translate_read_errors(self._sources[index].name):
@@ -144,9 +150,11 @@ class ParquetReader:
                     read_dictionary=list(dictionaries),
                     buffer_size=_BUFFER,
                     pre_buffer=False,
+                    # Without it 135 of 300 flipped bits gave other values without an error, with it none did
                     page_checksum_verification=True,
                     coerce_int96_timestamp_unit=int96_unit or self._int96_unit,
                 )
+                # Row groups are read file by file, so one footer in memory is enough
                 self._metadata = {index: file.metadata}
             yield file
         finally:
@@ -155,6 +163,7 @@ class ParquetReader:
     def _read_footer(self, index: int) -> tuple[pa.Schema, list[tuple[int, int]]]:
         """The columns of a file, and the number of rows and the batch size of each of its row groups."""
         source = self._sources[index]
+        # The first bytes are checked before pyarrow sees the file, because its errors do not name other formats
         head = source.head()
         refuse_other_formats(source.name, head, own="parquet")
         if not head.startswith((b"PAR1", b"PARE")):

@@ -65,15 +65,18 @@ def unify_schemas(schemas: Sequence[pa.Schema], names: Sequence[str], partitions
         InputError: two files have incompatible types, or other class names, for a column; or the name of a folder does
             not fit the type of a column of other files.
     """
+    # A single file keeps its schema, and may have several columns of one name
     if len(schemas) == 1 and not partitions.fields:
         return schemas[0]
     for schema, name in zip(schemas, names, strict=True):
         _refuse_repeated(schema, name)
+    # Thousands of files mostly have the same columns. Only those that differ are merged.
     fields = _merge_fields(list(_drop_equal(schemas, names)))
     lacking = _find_lacking(fields, schemas)
     for name in lacking:
         fields[name] = fields[name].with_nullable(True)
     all_fields = {field.name: field for field in partitions.fields} | fields
+    # A value from the name of a folder is converted now, so that a wrong one stops the run at its start
     for schema, values, name in zip(schemas, partitions.values, names, strict=True):
         for column in values.keys() - set(schema.names):
             _repeat_value(values[column], all_fields[column], 0, name)
@@ -104,6 +107,7 @@ def _drop_equal(schemas: Sequence[pa.Schema], names: Sequence[str]) -> Iterator[
 
 def _merge_fields(files: Sequence[tuple[pa.Schema, str]]) -> dict[str, pa.Field]:
     """The columns of all files by name, in the order of their first appearance."""
+    # A column must not be JSON text in one file and plain in another. So it becomes JSON text in all of them.
     json_columns = {field.name for schema, _ in files for field in schema if holds_json(field)}
     found: dict[str, pa.Field] = {}
     for schema, name in files:
@@ -141,6 +145,7 @@ def _merge(known: pa.Field, field: pa.Field) -> pa.Field | None:
     if kind is None:
         return None
     own, marks = field.metadata or {}, known.metadata or {}
+    # A mark that only one file has need not be true of the others
     common = {key: value for key, value in marks.items() if own.get(key) == value}
     return pa.field(known.name, kind, is_nullable, common or None)
 
@@ -170,6 +175,7 @@ def adapt_batch(
     """
     if batch.schema.equals(schema, check_metadata=True):
         return batch
+    # If only the metadata differ, the columns are used as they are
     columns = batch.columns
     if not batch.schema.equals(schema) or any(map(_becomes_json, batch.schema, schema)):
         columns = [_adapt_column(batch, field, partitions, where) for field in schema]

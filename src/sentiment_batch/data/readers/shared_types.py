@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from sentiment_batch.data.columns import decode_dictionary
 from sentiment_batch.data.writers.json_text import json_text
+from sentiment_batch.data.writers.value_text import is_text
 
 _NULL = "null"
 
@@ -17,6 +18,7 @@ def unify_types(known: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     Dictionaries and views that do not go together become their plain values. Integers beside floats become floats; the
     cast refuses an integer that a float does not hold. Decimals never become floats, because that cast would round.
     """
+    # First the types as they are, so that equal dictionaries stay dictionaries
     unified = _promote(known, other) or _promote(_to_plain(known), _to_plain(other))
     if unified is None or _rounds(known, unified) or _rounds(other, unified):
         return None
@@ -27,11 +29,13 @@ def can_be_json(kind: pa.DataType) -> bool:
     """True if JSON has values for this type: texts, numbers, true and false, and lists and objects of these."""
     kind = _to_plain(kind)
     if pa.types.is_struct(kind):
-        return len(set(_names(kind))) == kind.num_fields and all(can_be_json(field.type) for field in kind)
+        # A JSON object cannot hold two members of one name.
+        is_distinct = len({field.name for field in kind}) == kind.num_fields
+        return is_distinct and all(can_be_json(field.type) for field in kind)
     if _is_list(kind):
         return can_be_json(kind.value_type)
     checks = (pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    return _is_text(kind) or any(check(kind) for check in checks)
+    return is_text(kind) or any(check(kind) for check in checks)
 
 
 def encode_as_json(column: pa.Array) -> pa.Array:
@@ -41,6 +45,7 @@ def encode_as_json(column: pa.Array) -> pa.Array:
         ValueError: a number is NaN or infinite, which JSON lacks.
     """
     column = decode_dictionary(column)
+    # The writer makes null of such a number, which would lose a value without a word
     if _holds_non_finite(column):
         raise ValueError("NaN and infinity are not JSON, which another file holds there")
     text = json_text(column, pa.field("", column.type))
@@ -95,11 +100,3 @@ def _holds_non_finite(column: pa.Array) -> bool:
 def _is_list(kind: pa.DataType) -> bool:
     checks = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(check(kind) for check in checks)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _names(kind: pa.StructType) -> list[str]:
-    return [field.name for field in kind]

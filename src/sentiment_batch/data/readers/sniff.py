@@ -38,6 +38,7 @@ _OFFICE = FileKind("office", "an Excel workbook or another Office file", _SAVE_A
 _HTML = FileKind("html", "a web page, not the data", "download the file itself, perhaps after signing in")
 
 _SIGNATURES = (
+    # The first two are files, the third is the mark before each message of an Arrow stream
     (b"ARROW1", _ARROW),
     (b"FEA1\0", _ARROW),
     (b"\xff\xff\xff\xff", _ARROW),
@@ -99,7 +100,8 @@ _MAX_CONTROL_SHARE = 0.03
 
 def detect_kind(head: bytes) -> FileKind | None:
     """The kind of a file that begins with `head`, or None if it is not known, as for CSV and JSON."""
-    # A text may begin with these four letters too, but in a Parquet file binary data follows them.
+    # A file with an encrypted footer begins with PARE. A text may begin with these four letters, too, but in a Parquet
+    # file binary data follows them.
     if head[:4] in (b"PAR1", b"PARE") and head[4:5] < b" " and head[4:5] not in (b"", b"\t", b"\n", b"\r"):
         return _PARQUET
     if head.startswith(b"PK\x03\x04"):
@@ -107,8 +109,10 @@ def detect_kind(head: bytes) -> FileKind | None:
         return _OFFICE if office else FileKind("zip", "a ZIP archive", "give it the ending .zip, or unpack it first")
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return FileKind("pickle", "a Python pickle", f"{_SAVE_AS_PARQUET}; pickles are never opened, they can run code")
+    # POSIX puts this mark behind the fields of the first entry
     if head[257:262] == b"ustar":
         return FileKind("tar", "a tar archive", _UNPACK)
+    # The letters may begin a text. In an ORC file binary data follows them.
     if head.startswith(b"ORC") and any(byte < 9 for byte in head[:64]):
         return FileKind("orc", "an ORC file", _SAVE_AS_PARQUET)
     if _is_dbase(head):
@@ -127,12 +131,14 @@ def _is_dbase(head: bytes) -> bool:
 
 def _detect_markup(head: bytes) -> FileKind | None:
     """HTML, XML or SQL that begins with `head`, or None."""
+    # The signatures below are ASCII, but programs of Windows export markup in UTF-16
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         head = head.decode("utf-16", "ignore").encode()
     start = head[:1024].lstrip(codecs.BOM_UTF8 + b" \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head>")) or (start.startswith(b"<?xml") and b"<html" in start):
         return _HTML
     if start.startswith((b"<?xml", b"<rss", b"<feed", b"<!doctype")):
+        # Old Excel files may be XML, and the error pages of object stores are XML with an <Error>
         if b"excel.sheet" in start or b"office:spreadsheet" in start:
             return _OFFICE
         return _DENIED if b"<error>" in start else _XML
@@ -191,6 +197,7 @@ def refuse_binary(name: str, head: bytes) -> None:
     Raises:
         InputError: it is binary data of a kind that is not known.
     """
+    # `translate` deletes all control characters in C, so the difference in length counts them
     controls = len(head) - len(head.translate(None, _CONTROLS))
     if controls >= max(_MIN_CONTROLS, _MAX_CONTROL_SHARE * len(head)):
         raise InputError(f"{name} is binary data, not text. Check what it is; save its table as CSV or Parquet.")
@@ -198,6 +205,7 @@ def refuse_binary(name: str, head: bytes) -> None:
 
 def detect_text_kind(head: bytes) -> FileKind | None:
     """The kind of a text file that begins with `head`, or None if it is not text."""
+    # The encoding is only guessed, because this text is named in an error and not read
     encoding = find_marked_encoding(head) or detect_unmarked_encoding(head) or "utf-8"
     text = head.decode(encoding, "replace")
     if not head or any(chr(control) in text for control in _CONTROLS):

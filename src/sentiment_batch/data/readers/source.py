@@ -27,12 +27,14 @@ from sentiment_batch.files import filesystems
 from sentiment_batch.locations import compression_of
 
 _BUFFER_BYTES = 1 << 20
+# `StreamSequence`, because the file objects of Python ignore damage after the first stream of bzip2 or xz.
 _OPENERS: dict[str, Callable[[io.BufferedReader], Any]] = {
     "gzip": lambda stream: gzip.GzipFile(fileobj=stream),
     "bz2": lambda stream: StreamSequence(stream, bz2.BZ2Decompressor),
     "xz": lambda stream: StreamSequence(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), padding=b"\0"),
     "zstd": lambda stream: pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd"),
 }
+# The first bytes of each format: RFC 1952 (gzip), RFC 8878 (zstd), the local file header of ZIP, and so on.
 _SIGNATURES = {
     "gzip": (b"\x1f\x8b",),
     "bz2": (b"BZh",),
@@ -41,7 +43,6 @@ _SIGNATURES = {
     # The files of pzstd begin with a skippable frame, whose first byte lies between 0x50 and 0x5f.
     "zstd": (b"\x28\xb5\x2f\xfd", *(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))),
 }
-_PEEKED_BYTES = 1 << 20
 _NO_MEMBER = re.compile(r"/$|(^|/)\.|^__MACOSX/")
 """The names of folders, of hidden files and of the metadata of macOS in a ZIP archive."""
 
@@ -86,10 +87,11 @@ class Source:
         Raises:
             InputError: as for `open`.
         """
+        # Pipes and decompressed bytes cannot seek, so their temporary copy is opened in their place.
         if self._reads_once or self._compression:
             return self._remember(pa.PythonFile(self._open_spool(), mode="r"))
         if self._path is not None:
-            self._open_raw().close()  # its errors are clearer than pyarrow's
+            filesystems.open_raw(self.location).close()  # its errors are clearer than pyarrow's
             encoded = os.fsencode(self._path)
             return self._remember(pa.memory_map(encoded) if memory_map else pa.OSFile(encoded))
         stream = self._open_stream()
@@ -111,11 +113,12 @@ class Source:
         """
         if self._compression != "zip":
             return ""
-        stream = self._remember(_buffer_stream(self._open_raw(), self.name))
+        stream = self._remember(_buffer_stream(filesystems.open_raw(self.location), self.name))
         return _find_member(_open_archive(stream, self.name), self.name).filename
 
     def share_read(self) -> float | None:
         """The share of the stored bytes that the latest stream has read, from 0 to 1; None if that is unknown."""
+        # The position below the decompressor counts the stored bytes, so the share also holds for a compressed file.
         try:
             size = getattr(self._raw, "size", None) or os.fstat(self._raw.fileno()).st_size
             return min(1.0, float(self._raw.tell()) / size)
@@ -133,20 +136,12 @@ class Source:
     def _open_stream(self) -> io.BufferedReader:
         if self.location == filesystems.STDIN:
             return _buffer_stream(filesystems.standard_input(), self.name, closes=False)
-        self._raw = self._open_raw()
+        self._raw = filesystems.open_raw(self.location)
         stream = _buffer_stream(self._raw, self.name)
         return _decompress(stream, self._compression, self.name) if self._compression else stream
 
-    def _open_raw(self) -> Any:
-        """The bytes as they are stored; the path of a local file is known already."""
-        if self._path is None:
-            return filesystems.open_raw(self.location)
-        try:
-            return open(self._path, "rb", buffering=0)
-        except Exception as error:
-            raise filesystems.make_unreachable_error(self.location, error) from error
-
     def _open_spool(self) -> io.BufferedReader:
+        # Two threads must share one copy, because the bytes of a pipe come only once.
         with self._lock:
             if self._spool is None:
                 self._spool = Spool(self._open_stream(), self.name)
@@ -154,6 +149,7 @@ class Source:
 
     def _remember(self, stream: Any) -> Any:
         """Add `stream` to those that `close` closes, and forget those that are closed already."""
+        # Each pass over the file opens a stream, so closed ones must not pile up here.
         with self._lock:
             self._opened = [*(opened for opened in self._opened if not opened.closed), stream]
         return stream
@@ -179,7 +175,8 @@ def _decompress(stream: io.BufferedReader, compression: str, name: str) -> io.Bu
     Raises:
         InputError: the file is not compressed in this way. Reading the result raises it if the data is damaged.
     """
-    head = stream.peek(_PEEKED_BYTES)
+    # The first bytes must fit the file ending. If they do not, the message can name what the file really is.
+    head = stream.peek(_BUFFER_BYTES)
     if head and not head.startswith(_SIGNATURES[compression]):
         kind = detect_kind(head)
         what = kind.what if kind else f"not compressed with {compression}, although its file ending says so"
@@ -190,8 +187,9 @@ def _decompress(stream: io.BufferedReader, compression: str, name: str) -> io.Bu
         opened: Any = _open_member(_open_archive(stream, name), name)
     else:
         opened = _OPENERS[compression](stream)
+    # Only one layer is unpacked, so a file that was compressed twice is refused by name.
     unpacked = _buffer_stream(opened, name, packed=stream)
-    inside = detect_kind(unpacked.peek(_PEEKED_BYTES))
+    inside = detect_kind(unpacked.peek(_BUFFER_BYTES))
     if inside is not None and inside.name in _SIGNATURES:
         unpacked.close()
         raise InputError(f"{name} holds a file that is {inside.what} again. Unpack it first.")
@@ -227,7 +225,7 @@ def _find_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     if len(found) != 1:
         what = f"{len(found):,} files: {listed(one.filename for one in found)}" if found else "no file"
         raise InputError(f"{name} holds {what}. Unpack it first, and name one file.")
-    if found[0].flag_bits & 1:
+    if found[0].flag_bits & 1:  # bit 0 of the ZIP header: the file is encrypted
         raise InputError(f"{name} has a password. Unpack it first.")
     return found[0]
 
@@ -285,6 +283,7 @@ class _InputStream(io.RawIOBase):
 
     def close(self) -> None:
         if self._closes and not self.closed:
+            # A decompressor does not close the stream that it was given.
             self._stream.close()
             if self._packed is not None:
                 self._packed.close()

@@ -39,7 +39,9 @@ class Spool:
 
     def read_at(self, position: int, size: int) -> bytes:
         """1 to `size` bytes from `position`; no bytes at the end of the stream."""
+        # Several views share one file and its position, so seeking and reading must be one step
         with self._lock:
+            # Fetch only as far as the reader has come, because the end of a pipe may be hours away
             while position >= self._size and not self._complete:
                 self._fetch()
             self._copy.seek(position)
@@ -58,6 +60,7 @@ class Spool:
         with self._translate_errors():
             self._copy.seek(self._size)
             self._copy.write(chunk)
+            # A full disk raises here, where the error is translated, and not at some later read
             self._copy.flush()
         self._size += len(chunk)
 

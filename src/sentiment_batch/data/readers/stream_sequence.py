@@ -48,6 +48,7 @@ class StreamSequence:
         Raises:
             EOFError, OSError, ValueError, lzma.LZMAError: the file ends too early, or is damaged.
         """
+        # A decoder may take bytes and give none yet, so the loop goes on until there are some.
         while not self._decoder.eof or self._begin_next():
             packed = b""
             if self._decoder.needs_input:
@@ -63,6 +64,7 @@ class StreamSequence:
 
     def _begin_next(self) -> bool:
         """Begin the next stream, after the padding of the last one; False if there is none."""
+        # A decoder stops at the end of its stream. The bytes behind it belong to the next one.
         packed, padded = self._decoder.unused_data or self._file.read1(_READ_BYTES), 0
         while packed:
             self._pending = packed.lstrip(self._padding)
@@ -71,6 +73,7 @@ class StreamSequence:
                 self._decoder = self._make_decoder()
                 break
             packed = self._file.read1(_READ_BYTES)
+        # The specification of xz, section 2.2, pads streams with zeros to multiples of four bytes
         if padded % 4:
             raise ValueError("the padding after a compressed stream has a wrong length")
         return bool(packed)

@@ -56,6 +56,7 @@ class Lines:
 
     def __iter__(self) -> Iterator[str]:
         held = self.held
+        # The limit lets `readline` stop inside a line without end, before it fills the memory
         for line in iter(functools.partial(self._stream.readline, MAX_ROW_CHARACTERS + 1), ""):
             if len(line) > MAX_ROW_CHARACTERS:
                 raise InputError(
@@ -85,6 +86,7 @@ class Lines:
         A quote that never closes makes one row of the rest of a file. A list of short lines takes ten times as much
         memory as their text.
         """
+        # The index from which lines belong to the last row. The lines of the rows before it stay separate.
         self._num_joined = self._num_joined or len(held)
         if len(held) - self._num_joined > _MAX_SEPARATE_LINES:
             held[self._num_joined :] = ["".join(held[self._num_joined :])]
@@ -109,9 +111,11 @@ class TextFile:
         self._given = options.encoding
         self._newline = newline
         self._escapes_errors = options.on_bad_row is not None
+        # Other formats are refused first, so that the message names the format and not an encoding
         sample = source.head(encodings.SAMPLE_BYTES)
         refuse_other_formats(source.name, sample[:HEAD_BYTES])
         self._encoding = encodings.choose_encoding(sample, options.encoding, source.name)
+        # Half of the bytes of ASCII in UTF-16 are zeros, which would count as control characters
         if not self._encoding.startswith(("utf-16", "utf-32")):
             refuse_binary(source.name, sample[:HEAD_BYTES])
         self._encoding_without_mark = encodings.drop_byte_order_mark(self._encoding, sample)
@@ -135,6 +139,8 @@ class TextFile:
         """
         errors = byte_escapes.ESCAPE_HANDLER if self._escapes_errors else "strict"
         stream: Any = self._source.open()
+        # A setting such as latin-1 decodes every file, and garbles UTF-8 without an error. So the bytes are checked as
+        # they are read, because the first ones may all be ASCII.
         if self._max_accidental >= 0:
             checking = _CheckingStream(stream, self._source.name, self.encoding_name, self._max_accidental)
             stream = cast(Any, io.BufferedReader(checking))
@@ -189,6 +195,7 @@ class _CheckingStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        # `read1` does not wait for a full buffer, so that rows of a slow pipe arrive at once
         data = self._stream.read1(len(buffer))
         buffer[: len(data)] = data
         if self._check.valid:

@@ -39,6 +39,7 @@ def repair_utf8(column: pa.Array) -> tuple[pa.Array, BadStrings]:
         return pa.ExtensionArray.from_storage(kind, storage), found
     for applies, repair in _NESTED:
         if applies(kind):
+            # What lies under a null is no value of a row, so it is not reported
             array, found = repair(column)
             return array, {row: value for row, value in found.items() if column[row].is_valid}
     raise pa.ArrowNotImplementedError(f"strings inside {kind} that are not UTF-8 cannot be repaired")
@@ -64,6 +65,7 @@ def is_valid(data: pa.Array | pa.RecordBatch) -> bool:
     if isinstance(data, pa.RecordBatch):
         return all([is_valid(column) for column in data.columns])  # a list, because all of them are validated
     try:
+        # The full validation also checks the range of times and decimals, which would refuse values that are harmless
         data.validate(full=not _holds_only_numbers(data.type))
     except pa.ArrowInvalid as error:
         if "Invalid UTF8" not in str(error):  # pyarrow has no exception class for bad strings
@@ -85,6 +87,7 @@ def _repair_strings(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     raw.validate(full=True)  # wrong lengths would make the next line read outside the buffers
     values: list[bytes | None] = raw.to_pylist()
     found: BadStrings = {}
+    # ASCII is valid UTF-8 and needs no decoder. Other strings are compared with what a decoder makes of them.
     for row, value in enumerate(values):
         if value is not None and not value.isascii():
             new = value.decode("utf-8", "replace").encode()
@@ -100,6 +103,7 @@ def _repair_dictionary(column: pa.Array) -> tuple[pa.Array, BadStrings]:
     values, bad = repair_utf8(column.dictionary)
     array = pa.DictionaryArray.from_arrays(column.indices, values, ordered=column.type.ordered)
     # `from_arrays` above has checked that every index has an entry.
+    # A null index points at entry 0 here. The caller drops the null rows again.
     at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(np.isin(at, list(bad)))
     return array, {int(row): bad[int(at[row])] for row in rows}
@@ -150,7 +154,9 @@ def _rebase_offsets(column: pa.Array, values: pa.Array) -> tuple[pa.Array, tuple
 
 def _find_owners(offsets: pa.Array, bad: BadStrings) -> BadStrings:
     """The bad values by the list that holds them; the first one of each list."""
+    # A later item of a `dict` replaces an earlier one. So the first bad value of each list must come last.
     places = sorted(bad, reverse=True)
+    # `side="right"` passes over empty lists, which begin at the same place and hold nothing
     owners = np.searchsorted(offsets.to_numpy(), places, side="right") - 1
     return {int(owner): bad[place] for owner, place in zip(owners, places, strict=True)}
 

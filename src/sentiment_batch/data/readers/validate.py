@@ -42,12 +42,14 @@ def validate_batch(
     """
     if strings_are_valid(batch, where):
         return batch
+    # A column is repaired or refused on its own, so that the message can name it
     columns = [
         _repair_column(column, f"{where}, column {field.name!r}", first, on_bad_row)
         for column, field in zip(batch.columns, batch.schema, strict=True)
     ]
     with translate_read_errors(where):
         batch = pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+    # pyarrow stops at the first fault of an array, so a bad string may have hidden damage of another kind.
     strings_are_valid(batch, where)
     return batch
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from typing import TYPE_CHECKING
 
 from sentiment_batch.data.readers import PARQUET_SUFFIXES
+from sentiment_batch.locations import suffix_of
 from sentiment_batch.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -15,12 +18,10 @@ if TYPE_CHECKING:
     from sentiment_batch.records import WriteOptions
 
 
+# Each function imports its encoder only when a file is opened, so that `--help` loads no pyarrow
 def _csv(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
-    import dataclasses
-
     from sentiment_batch.data.writers.csv import CsvEncoder
     from sentiment_batch.data.writers.publish import FileWriter
-    from sentiment_batch.locations import suffix_of
 
     if options.delimiter is None and suffix_of(location) in (".tsv", ".tab"):
         options = dataclasses.replace(options, delimiter="\t")
@@ -42,11 +43,8 @@ def _parquet(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
 
 
 def _arrow(location: str, schema: pa.Schema, options: WriteOptions) -> Writer:
-    import functools
-
     from sentiment_batch.data.writers.arrow import ArrowEncoder
     from sentiment_batch.data.writers.publish import FileWriter
-    from sentiment_batch.locations import suffix_of
 
     # The reader of a pipe cannot seek to the footer of the file format.
     streaming = location == "-" or suffix_of(location) == ".arrows"

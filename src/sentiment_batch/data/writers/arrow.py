@@ -39,6 +39,8 @@ class ArrowEncoder:
     """
 
     def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions, *, streaming: bool = False) -> None:
+        # A stream may replace a dictionary. A file may only append to it, as a delta (Arrow IPC format, dictionary
+        # messages).
         self._grow = not streaming and any(_has_dictionary(field.type) for field in schema)
         how = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=self._grow)
         opener = pa.ipc.new_stream if streaming else pa.ipc.new_file
@@ -51,6 +53,7 @@ class ArrowEncoder:
         if not self._grow:
             self._writer.write_batch(batch)
             return
+        # A batch without rows is not written, but its dictionary counts for the batches after it.
         if self._known is not None:
             batch = _extend_dictionaries(self._known, batch) if batch.num_rows else self._known
         if batch.num_rows:
@@ -127,11 +130,13 @@ def _append_entries(column: pa.DictionaryArray, known: pa.DictionaryArray) -> pa
     old, kind = known.dictionary, column.type
     if _has_dictionary(kind.value_type):
         raise pa.ArrowNotImplementedError("its values are dictionaries")
+    # Encode both dictionaries together: equal values get equal codes, and the values of the old one come first
     both = pa.concat_arrays([old, column.dictionary]).dictionary_encode()
     codes, places = np.unique(both.indices.slice(0, len(old)).fill_null(-1).to_numpy(), return_index=True)
     places = places[codes >= 0]  # of each value in the old dictionary; codes are given in the order of the values
     added = both.dictionary.slice(len(places))
     places = pa.array(np.concatenate([places, len(old) + np.arange(len(added))]), pa.int64())
+    # Two steps for each row: its entry gives the code of the value, and the code gives the new place
     indices = places.take(both.indices.slice(len(old))).take(column.indices)
     dictionary = pa.concat_arrays([old, added]) if len(added) else old
     pa.scalar(max(len(dictionary) - 1, 0)).cast(kind.index_type)  # fails if the index type cannot count so far
@@ -190,6 +195,7 @@ def _replace(
     buffers = next((number for applies, number in _OWN_BUFFERS if applies(kind)), None)
     if buffers is None:
         raise pa.ArrowNotImplementedError(f"dictionaries inside {kind}")
+    # The rows of a list stay as they are. Its own buffers are taken over, and only its values are replaced.
     own = column.buffers()[:buffers]
     return pa.Array.from_buffers(kind, len(column), own, offset=column.offset, children=children)
 

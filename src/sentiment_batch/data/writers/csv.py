@@ -58,9 +58,7 @@ class CsvEncoder:
             )
         if not schema.names:
             raise OutputError("CSV cannot hold a table without columns. Write Parquet or Arrow.")
-        shown = replace_uuid_types(schema)
-        self._has_uuids = shown != schema
-        refuse(shown, not_json, "CSV", "Parquet or Arrow")
+        refuse(replace_uuid_types(schema), not_json, "CSV", "Parquet or Arrow")
         self._stream = stream
         self._escape = options.escape_formulas
         self._needs_quotes = rf'["\r\n{re.escape(self._delimiter)}]'
@@ -69,16 +67,17 @@ class CsvEncoder:
         self._write_header(schema.names)
 
     def _write_header(self, names: list[str]) -> None:
-        # Readers take U+FEFF at the start for a byte order mark, and may take another delimiter in a name for theirs.
+        # Readers take U+FEFF at the start for a byte order mark. They may also take another delimiter in a name for
+        # theirs.
         quoted = rf"{self._needs_quotes}|^\x{{FEFF}}|[,;\t|]"
         columns = [pa.array([name], TEXT) for name in names]
         self._write_lines([self._field(_escape_formulas(one) if self._escape else one, quoted) for one in columns])
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the rows."""
+        # A few rows at a time bound the memory that their text takes.
         for start in range(0, batch.num_rows, MAX_ROWS_AT_ONCE):
-            rows = batch.slice(start, MAX_ROWS_AT_ONCE)
-            rows = format_uuids(rows) if self._has_uuids else rows
+            rows = format_uuids(batch.slice(start, MAX_ROWS_AT_ONCE))
             columns = [self._text(column, field) for column, field in zip(rows.columns, rows.schema, strict=True)]
             self._write_lines([self._field(column, self._needs_quotes) for column in columns])
 
@@ -96,12 +95,14 @@ class CsvEncoder:
     def _field(self, column: pa.Array, needs_quotes: str) -> pa.Array:
         """The text in quotes where it needs them, and empty for null."""
         column = pc.fill_null(column, constant(""))
+        # Most columns need no quotes anywhere, so replacing and choosing are spared
         special = pc.match_substring_regex(column, needs_quotes)
         if not pc.any(special).as_py():
             return column
         return pc.if_else(special, joined('"', pc.replace_substring(column, '"', '""'), '"'), column)
 
     def _write_lines(self, fields: list[pa.Array]) -> None:
+        # The line end belongs to the last field, so one join makes whole lines
         *first, last = fields
         lines = pc.binary_join_element_wise(*first, joined(last, "\n"), constant(self._delimiter))
         write_lines(self._stream, lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import reduce
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -15,21 +15,25 @@ from sentiment_batch.records import JSON_MARK
 
 _CONTROL = {chr(code): json.dumps(chr(code))[1:-1] for code in range(0x20)}
 _ESCAPES = {"\\": "\\\\", '"': '\\"', **_CONTROL}
-"""The characters that must be escaped in a JSON string, the backslash first."""
+"""The characters that must be escaped in a JSON string, see RFC 8259, section 7."""
 _SPECIAL = r'[\x00-\x1f"\\]'
 
 
 def json_text(column: pa.Array, field: pa.Field) -> pa.Array:
-    """The JSON text of each value; `null` for a null, a NaN and an infinity.
+    """(n,) the JSON text of each of n values; `null` for a null, a NaN and an infinity.
 
     Args:
         column: values of any type except binary, intervals and unions.
         field: the name and the metadata of the column. Text that is marked as JSON is used unchanged.
+
+    Raises:
+        OutputError: a map has a key twice, or a date or time has no exact text.
     """
     column = decoded(column)
     kind = column.type
     if is_text(kind):
         text = _marked(column) if marked(field) else _quoted(column)
+    # Maps and structs are nested types, too, so they come before the lists
     elif pa.types.is_map(kind):
         text = _map_text(column, field.name)
     elif pa.types.is_struct(kind):
@@ -60,23 +64,28 @@ def object_text(names: list[str], values: list[pa.Array], ending: str = "}") -> 
 
 
 def _marked(column: pa.Array) -> pa.Array:
-    # A raw line break cannot occur inside a JSON string, so it only separates values, and a space can replace it.
-    return reduce(lambda text, end: pc.replace_substring(text, end, " "), "\r\n", column)
+    # A raw line break cannot occur inside a JSON string. It only separates values, so a space can replace it.
+    for end in "\r\n":
+        column = pc.replace_substring(column, end, " ")
+    return column
 
 
 def _quoted(column: pa.Array) -> pa.Array:
     column = _valid(column)
     if pc.any(pc.match_substring_regex(column, _SPECIAL)).as_py():
         # Nearly every column needs only these five replacements. The other control characters are rare.
+        # The backslash comes first, because all other escapes add backslashes.
         common = '\\"\n\r\t'
-        column = reduce(_escaped, common, column)
+        column = _escape(column, common)
         if pc.any(pc.match_substring_regex(column, r"[\x00-\x1f]")).as_py():
-            column = reduce(_escaped, (char for char in _ESCAPES if char not in common), column)
+            column = _escape(column, [char for char in _CONTROL if char not in common])
     return joined('"', column, '"')
 
 
-def _escaped(column: pa.Array, char: str) -> pa.Array:
-    return pc.replace_substring(column, char, _ESCAPES[char])
+def _escape(column: pa.Array, characters: Iterable[str]) -> pa.Array:
+    for character in characters:
+        column = pc.replace_substring(column, character, _ESCAPES[character])
+    return column
 
 
 def _valid(column: pa.Array) -> pa.Array:
@@ -126,6 +135,7 @@ def entries(column: pa.MapArray) -> pa.LargeListArray:
 
 def _refuse_repeated_keys(pairs: pa.Array, keys: pa.Array, name: str) -> None:
     """Refuse maps with a repeated key. The first of two equal names in a JSON object is lost when it is read."""
+    # Group by row and key: fewer groups than keys mean that a row has a key twice
     rows = np.repeat(np.arange(len(pairs)), _lengths(pairs).to_numpy())
     if pa.table({"row": rows, "key": keys}).group_by(["row", "key"]).aggregate([]).num_rows < len(keys):
         raise OutputError(
@@ -137,6 +147,7 @@ def _refuse_repeated_keys(pairs: pa.Array, keys: pa.Array, name: str) -> None:
 def _bracketed(column: pa.Array, elements: pa.Array, brackets: str) -> pa.Array:
     """One text for each list of `column`; `elements` holds the texts of all elements."""
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(_lengths(column))])
+    # Join the texts of the elements list by list, with new offsets, because null lists hold no elements here
     inner = pc.binary_join(pa.LargeListArray.from_arrays(offsets, elements), constant(", "))
     return _where_valid(column, joined(brackets[0], inner, brackets[1]))
 

@@ -113,10 +113,12 @@ class LocalFile:
                 f"{location} cannot be written: there is no folder {self._folder}. Create it, or name another "
                 "destination."
             )
+        # A run of hours must not fail at its end, so this is checked at the start. `publish` checks it again.
         if not overwrite and os.path.lexists(path):
             raise OutputError.exists(location)
         self._part = HiddenFile(path, scratch=None if scratch is None else Path(scratch))
         self.file = self._part.file
+        # A file that is replaced keeps its mode, as if it had been written in place
         with contextlib.suppress(OSError, AttributeError):  # there is no such file yet, or this system has no modes
             os.fchmod(self.file.fileno(), stat.S_IMODE(path.stat().st_mode))
 
@@ -126,6 +128,7 @@ class LocalFile:
 
     def publish(self) -> None:
         """Rename the file, then sync the folder so that the new name, too, survives a power cut."""
+        # The order matters. `finish` has put the bytes on disk, then the file gets its name, then the name is synced.
         try:
             self._part.publish(overwrite=self._overwrite)
         except FileExistsError:
@@ -142,6 +145,7 @@ class LocalFile:
 
 def is_special(location: str) -> bool:
     """True if a path names a device, a named pipe or an open file of this process: a rename must not replace these."""
+    # `/dev/stdout` may lead to a regular file that a shell has opened. So its name decides, and not its kind.
     if location.startswith(_DIRECT):
         return True
     try:

@@ -37,6 +37,7 @@ def replace_object(file_system: Any, file: str, path: str) -> None:
     Raises:
         Exception: the error of the storage, if the object is not there afterwards.
     """
+    # The answer to a request may get lost although the object was written, so an error alone proves nothing.
     try:
         file_system.put_file(file, path)
     except Exception:
@@ -52,6 +53,7 @@ def create_object(file_system: Any, file: str, path: str) -> None:
         Exception: the error of the storage, if no object is there afterwards.
     """
     try:
+        # This costs one request, and is the only check of storages that know no conditional request
         if file_system.exists(path):
             raise FileExistsError(path)
         try:
@@ -71,6 +73,7 @@ def _holds(file_system: Any, path: str, file: str) -> bool | None:
     """True if the object at `path` has the bytes of `file`; None if no object is there, or the storage refuses."""
     with contextlib.suppress(Exception):
         file_system.invalidate_cache()
+        # The size costs one request. Only an object of the same size is read and hashed.
         if file_system.info(path)["size"] != os.path.getsize(file):
             return False
         with open(file, "rb") as ours, file_system.open(path, "rb") as theirs:
@@ -95,6 +98,7 @@ class FolderClaim:
         self._file_system, path = open_filesystem(location, OutputError)
         self._path = f"{path.rstrip('/')}/{SENDING}"
         machine = platform.node()
+        # The hash tells runs apart and shows no paths of this machine to whoever reads the storage
         digest = hashlib.sha256(f"{machine} {uuid.getnode()} {work_folder}".encode("utf-8", "surrogateescape"))
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         self._content = {"machine": machine, "place": digest.hexdigest(), "since": since}
@@ -114,6 +118,7 @@ class FolderClaim:
             try:
                 create_object(self._file_system, str(file), self._path)
             except FileExistsError:
+                # Another run was faster. `_read` raises an error that names it, unless the claim is already gone.
                 if self._read() is None:
                     raise
         return False
@@ -126,6 +131,7 @@ class FolderClaim:
 
     def _read(self) -> dict[str, Any] | None:
         """The claim of this work folder; None if nobody has claimed the folder."""
+        # A listing that fsspec remembers would hide the claim of another machine
         self._file_system.invalidate_cache()
         try:
             with self._file_system.open(self._path, "rb") as file:

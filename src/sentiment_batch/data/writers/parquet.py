@@ -48,6 +48,7 @@ class ParquetEncoder:
     """
 
     def __init__(self, stream: BinaryIO, schema: pa.Schema, options: WriteOptions) -> None:
+        # pyarrow would fail at the first row group, when much is computed already
         refuse(schema, _cannot, "Parquet", "Arrow")
         self._schema = writable(schema)
         self._writer = _open_writer(stream, self._schema, restored(schema))
@@ -76,6 +77,7 @@ class ParquetEncoder:
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
     def _write_group(self, batches: list[pa.RecordBatch]) -> None:
+        # One chunk for each row group, because pyarrow ends a page at the end of a chunk. Else batches would show.
         for table in _tables(batches, self._schema):
             self._writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
 
@@ -114,6 +116,7 @@ def _cannot(field: pa.Field) -> str | None:
     """Why Parquet cannot hold the field, found by writing one null of its type with pyarrow; None if it can."""
     if spoiled(field.type):
         return f"pyarrow cannot cast the lists of nulls beside the text in views within {field.type}"
+    # What pyarrow can write changes with its version, so this asks pyarrow instead of a list of types
     schema = writable(pa.schema([field.with_nullable(True)]))
     try:
         with pq.ParquetWriter(io.BytesIO(), schema) as writer:
@@ -121,5 +124,5 @@ def _cannot(field: pa.Field) -> str | None:
     except (pa.ArrowNotImplementedError, OSError) as error:  # OSError: a decimal with a negative scale
         return reason(error)
     except pa.ArrowInvalid:  # the error of a struct whose fields must not be null has nothing to do with its type
-        return None
+        pass
     return None

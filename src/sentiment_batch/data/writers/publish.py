@@ -48,6 +48,7 @@ class FileWriter:
     """
 
     def __init__(self, location: str, schema: pa.Schema, options: WriteOptions, encoder: EncoderFactory) -> None:
+        # The destination is checked before the encoder writes its first bytes
         self._publication = Publication(location, overwrite=options.overwrite, scratch=options.scratch)
         self._ended = False
         try:
@@ -64,6 +65,7 @@ class FileWriter:
 
     def finish(self) -> FinishedFile:
         """Write the end of the file and sync it, without publishing it."""
+        # An encoder must not be closed twice, but both `finish` and `commit` come here
         if not self._ended:
             with self._publication.translate_errors():
                 self._encoder.close()
@@ -101,6 +103,7 @@ class Publication:
         self._finished: FinishedFile | None = None
         with translate_write_errors(location):
             self._destination = _open_destination(location, overwrite, scratch)
+        # From the encoder down: count the bytes, compress them, hash the compressed ones, write them
         self._bottom = HashingStream(self._destination.file)
         self._compressor: BinaryIO | None = None
         below = cast(BinaryIO, self._bottom)
@@ -125,6 +128,7 @@ class Publication:
         """
         if self._finished is None:
             with self._abort_on_error():
+                # From the top down, because a compressor still holds bytes and writes them when it is closed
                 if self._compressor is not None:
                     self._compressor.close()
                 self._bottom.flush()
@@ -149,6 +153,7 @@ class Publication:
         if self._done:
             return
         self._done = True
+        # First the way to the file is cut, so that nothing that is closed below can still write to it
         self._bottom.cut()
         if self._compressor is not None:
             self._compressor.close()  # its bytes go nowhere; an open one would write when it is garbage-collected
@@ -197,6 +202,7 @@ class CountingStream(io.BufferedIOBase):
         """Write `data` to the stream below, or drop it after `cut`."""
         if self._below is not None:
             self._below.write(data)
+        # `len` counts the items of a buffer, which may have several bytes each
         size = memoryview(data).nbytes
         self._position += size
         return size

@@ -37,6 +37,7 @@ def url_destination(location: str, overwrite: bool, scratch: str | None = None) 
     from fsspec.implementations.local import LocalFileSystem
 
     file_system, path = open_filesystem(location, OutputError)
+    # A `file://` URL is published by a rename, as a path is
     if isinstance(file_system, LocalFileSystem):
         return LocalFile(path, overwrite, scratch)
     return RemoteFile(location, file_system, path, overwrite, scratch)
@@ -72,6 +73,7 @@ class RemoteFile:
     def _check_replaceable(self) -> None:
         with _storage_errors(self._location):
             self._file_system.invalidate_cache()  # hours may lie between two looks
+            # One request for the usual case, in which no object is there
             if self._file_system.exists(self._path):
                 if not self._overwrite:
                     raise OutputError.exists(self._location)
@@ -84,6 +86,7 @@ class RemoteFile:
 
     def publish(self) -> None:
         """Upload the local file, and remove it."""
+        # Another run may have written the object since this one began
         self._check_replaceable()
         size = os.path.getsize(self._spool)
         logger.info("sending %s bytes to %s", f"{size:,}", without_password(self._location))
@@ -154,6 +157,7 @@ def send_folder(folder: Path, names: Sequence[str], last: str, location: str) ->
         OutputError: the storage refuses.
     """
     file_system, path, there = _folder_at(location)
+    # A run that is killed in between leaves a folder without `last`, so the folder never looks finished too early.
     with _storage_errors(location):
         if last in there:
             file_system.rm_file(f"{path}/{last}")  # from here on the old data set is unfinished

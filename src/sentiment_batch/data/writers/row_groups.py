@@ -31,9 +31,11 @@ class RowGroups:
 
     def add(self, batch: pa.RecordBatch) -> Iterator[list[pa.RecordBatch]]:
         """Take the rows, and yield the batches of each row group that they complete."""
+        # The sums grow with the rows, so a binary search finds where the bytes of a group are full
         ends = np.cumsum(row_bytes(batch))
         start, before = 0, 0
         while start < batch.num_rows:
+            # A group ends with the row that reaches a limit, whichever limit comes first
             full = int(np.searchsorted(ends, before + self._max_bytes - self._bytes)) + 1
             stop = min(batch.num_rows, start + self._max_rows - self._rows, full)
             self._waiting.append(batch.slice(start, stop - start))
@@ -56,32 +58,34 @@ class RowGroups:
 
 
 def row_bytes(batch: pa.RecordBatch) -> Sizes:
-    """The approximate bytes of the values in each row. `nbytes` would count the whole buffers around a slice, too.
+    """(n,) the approximate bytes of the values in each row. `nbytes` would count the whole buffers around a slice, too.
 
     >>> row_bytes(pa.record_batch({"a": ["x", "xyz"], "b": [[1, 2], None]}))
     array([36, 20])
     """
-    return _together(batch.num_rows, batch.columns)
+    return _sum_columns(batch.num_rows, batch.columns)
 
 
-def _bytes_of(column: pa.Array) -> Sizes:
+def _value_bytes(column: pa.Array) -> Sizes:
+    """(n,) the approximate bytes of each value of a column of n rows."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
-        return _bytes_of(column.storage)
+        return _value_bytes(column.storage)
     if pa.types.is_struct(kind):
-        return _together(len(column), column.flatten())
+        return _sum_columns(len(column), column.flatten())
     if pa.types.is_map(kind):
         ends = column.offsets.to_numpy()
-        return _in_lists(column, ends[:-1], ends[1:], [column.keys, column.items])
+        return _sum_lists(column, ends[:-1], ends[1:], [column.keys, column.items])
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         ends = column.offsets.to_numpy()
-        return _in_lists(column, ends[:-1], ends[1:], [column.values])
+        return _sum_lists(column, ends[:-1], ends[1:], [column.values])
     if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
         starts = column.offsets.to_numpy()
-        return _in_lists(column, starts, starts + column.sizes.to_numpy(), [column.values])
+        return _sum_lists(column, starts, starts + column.sizes.to_numpy(), [column.values])
     if pa.types.is_fixed_size_list(kind):
         ends = kind.list_size * np.arange(column.offset, column.offset + len(column) + 1)
-        return _in_lists(column, ends[:-1], ends[1:], [column.values])
+        return _sum_lists(column, ends[:-1], ends[1:], [column.values])
+    # A view takes 16 bytes, of which the first four are its length (Arrow columnar format, variable-size binary view)
     if kind in (pa.string_view(), pa.binary_view()):
         lengths = np.frombuffer(column.buffers()[1] or b"", np.int32)[::4][column.offset : column.offset + len(column)]
         return _where_valid(column, lengths.astype(np.int64))
@@ -90,19 +94,21 @@ def _bytes_of(column: pa.Array) -> Sizes:
     return np.full(len(column), 8, np.int64)  # dictionaries, too, because their values are stored once
 
 
-def _together(rows: int, columns: Iterable[pa.Array]) -> Sizes:
+def _sum_columns(rows: int, columns: Iterable[pa.Array]) -> Sizes:
+    """(rows,) the approximate bytes of each row: one, and those of its values in all `columns`."""
     total = np.full(rows, 1, np.int64)
     for column in columns:
-        total += _bytes_of(column)
+        total += _value_bytes(column)
     return total
 
 
-def _in_lists(column: pa.Array, starts: Sizes, ends: Sizes, children: list[pa.Array]) -> Sizes:
+def _sum_lists(column: pa.Array, starts: Sizes, ends: Sizes, children: list[pa.Array]) -> Sizes:
     """The bytes of each list: the sum over the rows of `children` from its start to its end."""
     if not len(column):
         return np.zeros(0, np.int64)
     first, last = int(starts.min()), int(ends.max())  # so a slice of a long column costs less than the column
-    sizes = _together(last - first, [child.slice(first, last - first) for child in children])
+    sizes = _sum_columns(last - first, [child.slice(first, last - first) for child in children])
+    # The bytes of a list are the difference of two sums, so no loop over the lists is needed
     sums = np.concatenate([[0], np.cumsum(sizes)])
     return _where_valid(column, sums[ends - first] - sums[starts - first])
 

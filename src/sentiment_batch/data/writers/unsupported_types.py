@@ -25,11 +25,11 @@ def refuse(schema: pa.Schema, cannot: Callable[[pa.Field], str | None], format: 
         OutputError: the format cannot hold a column. The message names it and the reason.
     """
     for field in schema:
-        reason = cannot(field)
-        if reason:
-            reason = " ".join(reason.split())[:400]  # the names of fields in a type may hold line breaks
+        why = cannot(field)
+        if why:
+            why = " ".join(why.split())[:400]  # the names of fields in a type may hold line breaks
             raise OutputError(
-                f"{format} cannot hold the column {field.name!r}: {reason}. Leave it out with `columns`, or write "
+                f"{format} cannot hold the column {field.name!r}: {why}. Leave it out with `columns`, or write "
                 f"{instead}."
             )
 
@@ -62,8 +62,7 @@ def not_json(field: pa.Field) -> str | None:
 
 def is_bytes(kind: pa.DataType) -> bool:
     """True if `kind` is one of the four binary types of Arrow."""
-    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
-    return any(check(kind) for check in checks)
+    return kind in (pa.binary(), pa.large_binary(), pa.binary_view()) or bool(pa.types.is_fixed_size_binary(kind))
 
 
 def _parts(kind: pa.DataType) -> Iterator[pa.DataType]:

@@ -47,7 +47,7 @@ def decoded(column: pa.Array) -> pa.Array:
 
 def is_text(kind: pa.DataType) -> bool:
     """True if `kind` is one of the three text types of Arrow."""
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
 def scalar_text(column: pa.Array, name: str) -> pa.Array:
@@ -86,6 +86,7 @@ def _float_text(column: pa.Array) -> pa.Array:
 
 def _check_calendar(column: pa.Array, name: str, ticks_per_day: int) -> None:
     """Refuse dates outside the years 1 to 9999, for which Arrow makes wrong text."""
+    # The smallest and the largest value decide for all
     ends = pc.min_max(_ticks(column))
     low, high = ends["min"].as_py(), ends["max"].as_py()
     if low is not None and not _FIRST_DAY <= low // ticks_per_day <= high // ticks_per_day <= _LAST_DAY:
@@ -112,8 +113,8 @@ def _timestamp_text(column: pa.Array) -> pa.Array:
     except pa.ArrowInvalid:  # a time zone that this machine does not know; UTC names the same instant
         return in_utc
     local = pc.replace_substring_regex(local, r"([+-]\d\d)(\d\d)$", r"\1:\2")
-    # UTC is exact in three cases where the local time is not: Arrow drops the seconds of old offsets, the local day may
-    # lie in the year 10000, and near the last nanosecond of 64 bits an offset wraps around to the year 1677.
+    # UTC is exact in three cases where the local time is not. Arrow drops the seconds of old offsets. The local day may
+    # lie in the year 10000. Near the last nanosecond of 64 bits an offset wraps around to the year 1677.
     day = 86_400 * _TICKS[kind.unit]
     ticks = _ticks(column)
     plain = pc.and_(
@@ -136,8 +137,9 @@ def _duration_text(column: pa.Array) -> pa.Array:
 
 def _iso_duration(ticks: int, per_second: int) -> str:
     seconds, rest = divmod(abs(ticks), per_second)
-    digits = f".{rest + per_second}".replace(".1", ".", 1) if per_second > 1 else ""
-    return f"{'-' if ticks < 0 else ''}PT{seconds}{digits}S"
+    digits = len(str(per_second)) - 1
+    fraction = f".{rest:0{digits}}" if digits else ""
+    return f"{'-' if ticks < 0 else ''}PT{seconds}{fraction}S"
 
 
 def write_lines(stream: BinaryIO, lines: pa.Array) -> None:
@@ -150,4 +152,5 @@ def write_lines(stream: BinaryIO, lines: pa.Array) -> None:
     """
     size = pc.sum(pc.binary_length(lines)).as_py() or 0
     if size:
+        # The third buffer of a text array holds the bytes of all texts, one after the other
         stream.write(lines.buffers()[2].slice(0, size))

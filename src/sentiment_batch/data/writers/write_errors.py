@@ -68,6 +68,7 @@ def _make_local_error(location: str, error: Exception) -> OutputError | None:
             f"{location} cannot hold a value: {first_line(error)}. Leave that column out with `columns`, or write "
             "another format."
         )
+    # These libraries have one class for all errors, so the number in the message shows an error of the system
     code = _RUST_CODE.search(str(error))
     if code or type(error).__name__ == "SafetensorError":
         return make_write_error(location, error, int(code[1]) if code else None)
