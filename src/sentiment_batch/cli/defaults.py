@@ -80,7 +80,7 @@ def _find_own_table(tool: Any) -> Any:
 
 def find_lost_defaults() -> str | None:
     """Why the defaults in the project file are not used, if it cannot be parsed and mentions them; else None."""
-    if os.path.lexists(DEFAULTS_FILE) or not Path(PROJECT_FILE).is_file():
+    if os.path.lexists(DEFAULTS_FILE) or not os.path.isfile(PROJECT_FILE):
         return None
     try:
         _read_tables(PROJECT_FILE)
@@ -97,7 +97,7 @@ def _read_tables(name: str) -> dict[str, Any]:
     Raises:
         OSError, ValueError, RecursionError: it is no file of tables.
     """
-    if not Path(name).is_file():
+    if not os.path.isfile(name):
         raise ValueError("it is no file, or a link that leads nowhere")
     if Path(name).stat().st_size > MAX_BYTES:
         raise ValueError(f"it is longer than {MAX_BYTES:,} bytes")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch import frames
 from sentiment_batch.data import formats
+from sentiment_batch.data.file_states import identify_files
 from sentiment_batch.data.readers.table import TableReader
+from sentiment_batch.errors import InputError
 from sentiment_batch.locations import without_password
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class OpenTable:
 def open_table(
     table: Any, *, input_format: str | None = None, read_options: ReadOptions | None = None
 ) -> Iterator[OpenTable]:
-    """Open a table, and close it at the end.
+    """Open a table, and close it at the end. The block must not publish what it read, because its end may raise.
 
     Args:
         table: a path or URL, or a frame.
@@ -41,7 +43,7 @@ def open_table(
         read_options: how a file is read; None takes the defaults.
 
     Raises:
-        InputError: the table cannot be read, or is no frame.
+        InputError: the table cannot be read, or is no frame; at the end of the block: a file was changed meanwhile.
         UsageError: the format is unknown.
     """
     location = find_location(table)
@@ -50,7 +52,11 @@ def open_table(
         yield OpenTable(reader=rows, name=f"the {type(table).__name__}", location=None)
         return
     with contextlib.closing(formats.open_reader(location, format=input_format, options=read_options)) as reader:
-        yield OpenTable(reader=reader, name=without_password(location), location=location)
+        name, before = without_password(location), identify_files(reader, location, input_format)
+        yield OpenTable(reader=reader, name=name, location=location)
+        # Rows of two states of a table would be a mixture that nobody ever wrote
+        if identify_files(reader, location, input_format) != before:
+            raise InputError(f"{name} was changed while it was read. Run this again when nobody writes to it.")
 
 
 def find_location(table: Any) -> str | None:

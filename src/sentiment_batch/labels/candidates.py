@@ -30,18 +30,25 @@ class LabelChoice:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """A column whose values are labels of two classes or more."""
+
     column: str
+    """The name of the column."""
     values: Sequence[object]
+    """(n,) the values, of any type."""
     mapping: LabelMapping
+    """The mapping that they suggest."""
     labels: Mapping[str, str]
     """The label of each canonical value that has one."""
 
     @property
     def holds_known_words(self) -> bool:
+        """True if all labels are words of a known meaning."""
         return self.mapping.kind == "words" and all(map(find_meaning, self.mapping.labels))
 
     @property
     def has_known_labels(self) -> bool:
+        """True if the labels have a known meaning: numbers and booleans on a known scale, or known words."""
         return self.mapping.kind != "words" or self.holds_known_words
 
 
@@ -59,11 +66,14 @@ def choose_label_column(
     Raises:
         UsageError: two columns fit, and some rows have different classes by them, or no row has labels in both.
     """
+    # The columns whose values are labels. Words of any kind are labels in a column with a usual name only.
     found = [_read_candidate(column, values, settings) for column, values in columns.items()]
     fits = [one for place, one in enumerate(found) if one and (place < usual or one.has_known_labels)]
+    # If none fits, the likeliest one is returned all the same. Its labels are read later, with an error that says why.
     if not fits or (chosen and found[0] is None):
         column = next(iter(columns)) if usual else _find_sentiments(columns, settings)
         return None if column is None else LabelChoice(column=column)
+    # The first one is taken if no other contradicts it. Codes of an assumed order give way to words beside them.
     first, others = fits[0], [one for one in fits[1:] if one.has_known_labels]
     for other in others:
         if first.mapping.assumed and other.holds_known_words and (order := _match_words(first, other)):
@@ -84,9 +94,10 @@ def holds_labels(column: str, values: Sequence[object]) -> bool:
 def _find_sentiments(columns: Mapping[str, Sequence[object]], settings: LabelSettings) -> str | None:
     """The first column of numbers, booleans or words of sentiment, although it does not fit as it is; None if none."""
     for column, values in columns.items():
+        # Labels repeat. A column of texts holds words of sentiment, too, but each text once.
         counts = settings.count(values)
         repeats = 2 * len(counts) <= sum(counts.values())
-        known = any(find_meaning(word) for value in counts for word in (value, *value.split())) if repeats else False
+        known = repeats and any(find_meaning(word) for value in counts for word in (value, *value.split()))
         if counts and (known or detect_label_kind(counts) != "words"):
             return column
     return None
@@ -116,6 +127,7 @@ def _check_agreement(first: _Candidate, other: _Candidate) -> None:
 
     A neutral class in one column only does not count as a difference.
     """
+    # Both columns must give each row a label of the same side: negative, neutral or positive
     pairs = _count_pairs(first, other)
     both = set(map(find_side, first.mapping.labels)).intersection(map(find_side, other.mapping.labels))
     different = {}

@@ -63,6 +63,7 @@ def refuse_inverted(mapping: LabelMapping | None, counts: Mapping[str, int], col
             orders = ["false=positive,true=negative", "false=negative,true=positive"]
             raise _make_order_error(counts, column, "false is", [format_setting(one, "labels_map") for one in orders])
         return
+    # Numbers. Codes for no answer are not among the grades, and would look like the worst one.
     numbers = sorted(find_frequent_numbers(counts))
     if _names_grade(column):  # 9 is no grade
         numbers = [number for number in numbers if number <= 0 or number not in NO_ANSWER_CODES]
@@ -75,6 +76,14 @@ def refuse_inverted(mapping: LabelMapping | None, counts: Mapping[str, int], col
 
 
 def _make_order_error(counts: Mapping[str, int], column: str, low: str, answers: Sequence[str]) -> UsageError:
+    """The question which order is meant.
+
+    Args:
+        counts: the number of rows of each canonical value.
+        column: the column's name.
+        low: what its name calls good, such as `low numbers are`.
+        answers: the settings for this order and for the usual one.
+    """
     return UsageError(
         f"column {column!r} holds {show_counts(counts)}, and its name suggests that {low} good. If so, use "
         f"{answers[0]}. If not, use {answers[1]}, or name another column with `label_column`."
@@ -83,7 +92,7 @@ def _make_order_error(counts: Mapping[str, int], column: str, low: str, answers:
 
 def is_lowest_best(column: str, numbers: Sequence[float]) -> bool:
     """True if the name of a column says that the lowest of its numbers, in ascending order, is the best one."""
-    # What a note such as "1 = best" says comes before what the other words suggest.
+    # What a note such as "1 = best" says comes before what the other words suggest
     for number, is_good in _read_notes(column):
         if number <= numbers[0]:
             return is_good
@@ -102,16 +111,18 @@ def _read_notes(column: str) -> Iterator[tuple[float, bool]]:
 
 def names_negative(column: str) -> bool:
     """True if a word of a column's name is negative and none is positive, as in `is_negative`."""
-    words = _split_name(column)
-    sides = {
-        "negative" if before == "not" and side == "positive" else side
-        for before, word in itertools.pairwise(["", *words])
-        for side in (find_side(word), *(["negative"] if word in _NEGATIVE_NAMES else []))
-    }
+    sides = set()
+    for before, word in itertools.pairwise(["", *_split_name(column)]):
+        side = find_side(word)
+        # `not` turns the word after it: `not_satisfied` is negative, although `satisfied` is positive
+        if word in _NEGATIVE_NAMES or (before == "not" and side == "positive"):
+            side = "negative"
+        sides.add(side)
     return "negative" in sides and "positive" not in sides
 
 
 def _names_grade(column: str) -> bool:
+    """True if the name is a word for a school grade of which 1 is the best."""
     words = _split_name(column)
     return any(map(_GRADE.fullmatch, words)) and _FRENCH.isdisjoint(words)
 

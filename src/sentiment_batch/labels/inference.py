@@ -58,9 +58,11 @@ def infer_mapping(
         InputError: there are no labels, or too many, or they are dates.
         UsageError: the labels have several meanings, such as numbers on no known scale.
     """
+    # Only the different values and their numbers of rows matter. There are few, however long the table is.
     counts, signs = settings.count_signs(values)
     if not counts:
         raise InputError(f"column {column!r} holds no labels at all. Name the right one with `label_column`.")
+    # What the user says comes before what the values suggest
     if settings.ranges:
         mapping = _map_ranges(settings.ranges)
     elif settings.labels_map:
@@ -75,9 +77,11 @@ def infer_mapping(
 
 
 def _map_counts(counts: Mapping[str, int], column: str) -> LabelMapping:
+    """The mapping that the counts of the canonical values suggest."""
     kind = detect_label_kind(counts)
     if kind == "words":
         check_dates(counts, column)
+        # Values such as "5 - Very satisfied" are words by their form, and stars by their meaning
         if numbered := find_numbered_words(counts):
             stars = _map_numbers({f"{number}": 1 for number in numbered.values()}, "stars")
             return map_numbered_words(stars, numbered)
@@ -87,6 +91,7 @@ def _map_counts(counts: Mapping[str, int], column: str) -> LabelMapping:
 
 def _map_renamed(counts: Mapping[str, int], column: str, settings: LabelSettings) -> LabelMapping:
     """The mapping of a user's `labels_map`. Other words keep their names, other numbers have no label."""
+    # Count the rows by their new names, and let the usual rules for words check and order these
     names = {value: settings.labels_map.get(normalize_word(value)) for value in counts}
     renamed: collections.Counter[str] = collections.Counter()
     for value, name in names.items():
@@ -98,6 +103,7 @@ def _map_renamed(counts: Mapping[str, int], column: str, settings: LabelSettings
             "another column with `label_column`."
         )
     mapping = map_words(renamed, column, chosen=True)
+    # Sorted, because the mapping is stored with the model, and must not depend on the order of the rows
     labels = {value: mapping.find_label(names[value] or value) for value in sorted(counts)}
     return replace(mapping, values={value: label for value, label in labels.items() if label is not None})
 
@@ -106,6 +112,7 @@ def _map_ranges(ranges: Sequence[StarRange]) -> LabelMapping:
     """The mapping of a user's `stars`. Single numbers are codes, whose order says nothing."""
     if any(span.low != span.high for span in ranges):
         return map_ranges(ranges)
+    # Known words are ordered by their meaning. Others stay in the order in which the user wrote them.
     labels = order_words(dict.fromkeys(span.label for span in ranges))
     if not all(map(find_meaning, labels)):
         labels = list(dict.fromkeys(span.label for span in ranges))
@@ -125,9 +132,11 @@ def infer_shared_mapping(
         InputError: as for `infer_mapping`.
         UsageError: as for `infer_mapping`, or two tables have different codings.
     """
+    # The first table's column is checked by `infer_mapping`, the others here
     if not settings.ranges and not settings.labels_map:
         for _, values, column in tables[1:]:
             check_order(settings.count(values), column)
+    # One mapping serves all rows, so tables with different codings are found before their rows are pooled
     if not settings.ranges and len(tables) > 1:
         found = [_infer_coding(*table, settings) for table in tables]
         for one, other in itertools.combinations(filter(None, found), 2):
@@ -152,15 +161,19 @@ class _Coding:
 
     def contradicts(self, other: _Coding) -> bool:
         """True if the two tables cannot hold parts of one coding."""
+        # Numbers and stars may be one coding: few stars look like class numbers
         kinds = {self.mapping.kind, other.mapping.kind}
         if len(kinds) > 1 and kinds != {"numbers", "stars"}:
             return True
+        # Other words contradict if they mean the same, such as "good" in one table and "positive" in the other
         words = [set(map(normalize_word, one.mapping.labels)) for one in (self, other)]
-        if kinds == {"words"} and words[0].isdisjoint(words[1]):  # other words, perhaps for the same labels
+        if kinds == {"words"} and words[0].isdisjoint(words[1]):
             return not {*map(find_side, words[0])}.isdisjoint(map(find_side, words[1]))
+        # Class numbers contradict if together they are a coding that gives one of them another label
         together = read_scale(self.numbers | other.numbers, stars=False)
         if kinds == {"numbers"} and min(len(self.numbers), len(other.numbers)) > 1 and together:
             return self._differs(together) or other._differs(together)
+        # Stars contradict if one table ends at 5 and the other one above it
         lower, higher = sorted((max(self.numbers, default=0), max(other.numbers, default=0)))
         return kinds == {"stars"} and lower < higher and lower in DEFAULT_STAR_RANGES
 
@@ -197,6 +210,7 @@ def detect_label_kind(counts: Mapping[str, int]) -> LabelKind:
 
     Numbers may turn out to be stars.
     """
+    # By rows and not by values: a few misspelt values, each in one row, do not make a column of numbers one of words
     rows = sum(counts.values())
     numeric = sum(count for value, count in counts.items() if parse_rating(value) is not None)
     if numeric < MIN_SHARE_OF_KIND * rows:
@@ -209,6 +223,7 @@ def _map_numbers(counts: Mapping[str, int], column: str) -> LabelMapping:
     """The mapping of numbers on a known scale. Rare numbers may complete a scale, and must not change its meaning."""
     stars = is_star_column(column)
     counts, top = split_ratings(counts)
+    # Read the scale with and without the rare numbers. If both are known, they must agree on the frequent ones.
     frequent, every = find_frequent_numbers(counts), find_numbers(counts)
     alone, whole = (read_scale(numbers, stars=stars, top=top) for numbers in (frequent, every))
     found = whole or alone
@@ -229,9 +244,10 @@ def check_order(counts: Mapping[str, int], column: str) -> None:
     kind = detect_label_kind(counts)
     if top is not None or kind == "words":  # where the top is named, such as in 4/5, high numbers are good
         return
+    # The scale of all numbers, else that of the frequent ones, as `_map_numbers` chooses
     stars = is_star_column(column)
-    scales = (read_scale(find(counts), stars=stars) for find in (find_numbers, find_frequent_numbers))
-    refuse_inverted(BOOLEANS if kind == "booleans" else next(filter(None, scales), None), counts, column)
+    scale = read_scale(find_numbers(counts), stars=stars) or read_scale(find_frequent_numbers(counts), stars=stars)
+    refuse_inverted(BOOLEANS if kind == "booleans" else scale, counts, column)
 
 
 def _make_rare_values_error(rare: set[float], alone: LabelMapping, whole: LabelMapping, column: str) -> UsageError:

@@ -54,18 +54,20 @@ class LabelMapping:
         """The label of one canonical value, or None if it is unknown."""
         if value in self.values:
             return self.values[value]
+        # A number: stars have ranges. A rating such as 8/10 is brought to the scale of the ranges first.
         top = max((span.high for span in self.stars), default=0)
         number = self._read_comma(value) if THOUSANDS.fullmatch(value) else None
         if number is None:
             number = parse_number(rescale_rating(value, None if math.isinf(top) else top))
         if self.stars and number is not None:
             return next((span.label for span in self.stars if span.low <= number <= span.high), None)
+        # A word: as it is written, then in looser forms. Exact first, because labels may differ only in case.
         names = dict(self.values) | {label: label for label in self.labels}
-        for normalize in (str, to_canonical, normalize_word):  # exact first, because labels may differ only in case
+        for normalize in (str, to_canonical, normalize_word):
             written = normalize(value)
-            found = (label for name, label in names.items() if written is not None and normalize(name) == written)
-            if (label := next(found, None)) is not None:
-                return label
+            for name, label in names.items():
+                if written is not None and normalize(name) == written:
+                    return label
         return None
 
     def _read_comma(self, value: str) -> float | None:
@@ -76,9 +78,10 @@ class LabelMapping:
     def encode(self, values: Iterable[object]) -> EncodedLabels:
         """The class numbers of `values` (n,), and the counts of the values that have none."""
         numbers: dict[str | None, int] = {label: number for number, label in enumerate(self.labels)}
-        # Labels that look like missing ones, such as `none`.
+        # Labels that look like missing ones, such as `none`
         known = {normalize_word(name) for name in (*self.labels, *self.values) if to_canonical(name) is None}
         missing: collections.Counter[str] = collections.Counter()
+        # Bring each value into its canonical form, and count the words that mean that there is no label
         texts: list[str | None] = []
         for value in values:
             text = to_canonical(value, known)
@@ -88,6 +91,7 @@ class LabelMapping:
             elif text is None and isinstance(value, str) and value.strip():
                 missing[value.strip()] += 1
             texts.append(text)
+        # Look up each different value once, because a table has millions of rows and few values
         counts = collections.Counter(text for text in texts if text is not None)
         codes: dict[str | None, int] = {text: numbers.get(self.find_label(text), UNKNOWN_CLASS) for text in counts}
         unknown = [(text, count) for text, count in counts.items() if codes[text] == UNKNOWN_CLASS]
@@ -107,6 +111,7 @@ class LabelMapping:
     def to_json(self) -> dict[str, Any]:
         """Plain values for sentiment_batch.json. Infinite ends of star ranges are null."""
         spans = [{"label": span.label, "low": _to_json(span.low), "high": _to_json(span.high)} for span in self.stars]
+        # Written only if they say something. Version 0.2.0 and earlier did not know them.
         further = {"no_answer": list(self.no_answer), "assumed": self.assumed}
         stored = {"labels": list(self.labels), "kind": self.kind, "values": dict(self.values), "stars": spans}
         return stored | {name: value for name, value in further.items() if value}
@@ -180,6 +185,7 @@ def reconcile(mapping: LabelMapping, labels: Sequence[str]) -> LabelMapping:
     """
     names = {normalize_word(label): label for label in labels}
     lost = [label for label in mapping.labels if normalize_word(label) not in names]
+    # A neutral label may be missing, because many models know none. Any other one means that the tables do not fit.
     if lost and (len(lost) == len(mapping.labels) or {*map(find_side, lost)} != {"neutral"}):
         cure = f"Name another label column with `label_column`, or give their meaning with {suggest_map(lost, labels)}."
         if mapping.kind in {"numbers", "stars"}:
@@ -212,4 +218,5 @@ def suggest_map(words: Sequence[str], labels: Sequence[str]) -> str:
 
 
 def _to_json(value: float) -> float | None:
+    """A number as JSON can hold it, which has no infinity."""
     return None if math.isinf(value) else value

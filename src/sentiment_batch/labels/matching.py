@@ -61,29 +61,34 @@ def match_mapping(
         InputError: labels of the table have no counterpart in the model.
         UsageError: the numbers are on no known scale, or they have several meanings.
     """
+    # What the user said about missing labels in training holds for this table, too, unless the user says otherwise
     if trained is not None and not settings.no_answer:
         settings = replace(settings, no_answer=trained.no_answer)
     counts, signs = settings.count_signs(values)
     by_name = LabelMapping(labels=tuple(labels), kind="words", no_answer=settings.no_answer)
     if counts and detect_label_kind(counts) == "words":
         check_signs(counts, signs, column, known={*labels, *(trained or by_name).values})
+    # 1. What the user says
     if settings.labels_map:
         return _match_renamed(trained or by_name, counts, settings)
     if settings.ranges and counts:
         return reconcile(infer_mapping(values, column, settings), labels)
+    # 2. The coding of the training, if the table writes its labels as the training data did
     if counts and not same_column and not _is_lowest_positive(trained or by_name) and not _holds_names(by_name, counts):
         check_order(counts, column)
     if counts and trained and _has_same_coding(trained, counts, column, same_column):
         return trained if trained.no_answer == settings.no_answer else replace(trained, no_answer=settings.no_answer)
+    # 3. The names of the labels, or numbers in them, such as in `1 star`
     if not counts or _holds_names(by_name, counts):
         return by_name
     numbers = find_numbers(counts)
     numbered = _find_numbers_in_labels(labels)
     if numbers and numbers <= set(numbered):
         return replace(by_name, kind="numbers", values={f"{number:g}": numbered[number] for number in numbered})
+    # 4. The usual meaning of the values, matched with the labels by meaning
     _check_unambiguous(numbers, labels, column)
     if detect_label_kind(counts) == "words":
-        # Twice, because a single row with a label is enough to measure a model, though not to train one.
+        # Twice, because a single row with a label is enough to measure a model, though not to train one
         values = [*values, *values]
     found = _choose_star_ranges(labels, counts, column) or infer_mapping(values, column, settings)
     if trained and trained.kind == "numbers" and len(found.labels) > len(labels):
@@ -138,8 +143,9 @@ def _choose_star_ranges(labels: Sequence[str], counts: Mapping[str, int], column
     low, high = min(numbers), max(numbers)
     stars = is_star_column(column)
     found = read_scale(numbers, stars=stars, top=top)
-    # A few ratings need not reach the top of the scale.
-    if found.kind != "stars" if found else not stars or low < 1 or high > 5:
+    # A few ratings need not reach the top of the scale
+    is_on_scale = found.kind == "stars" if found else stars and low >= 1 and high <= 5
+    if not is_on_scale:
         return None
     return map_ranges(parse_stars(ranges[5 if (top or high) <= 5 else 10]), low)
 
@@ -153,7 +159,7 @@ def _find_numbers_in_labels(labels: Sequence[str]) -> dict[float, str]:
 
 def _check_unambiguous(numbers: set[float], labels: Sequence[str], column: str) -> None:
     """Refuse numbers that occur on several scales if neither the model nor the column's name shows which it is."""
-    # 1 alone is positive beside 0, and negative on a scale of stars.
+    # 1 alone is positive beside 0, and negative on a scale of stars
     is_ambiguous = numbers in ({1}, {2}) or (len(labels) > 2 and numbers == {1, 2})
     if is_ambiguous and not is_star_column(column):
         raise UsageError(
@@ -175,6 +181,7 @@ def _has_same_coding(trained: LabelMapping, counts: Mapping[str, int], column: s
     numbers = find_frequent_numbers(counts)
     alone = read_scale(numbers, stars=is_star_column(column), top=file_top)
     is_code = alone is not None and alone.kind == "numbers"
+    # The model's coding is class numbers: all numbers of the table must be among them
     if trained.kind != "stars":
         if not {f"{number:g}" for number in numbers} <= set(trained.values):
             return False
@@ -182,6 +189,7 @@ def _has_same_coding(trained: LabelMapping, counts: Mapping[str, int], column: s
         if alone is not None and is_code and len(numbers) > 1 and not confirmed:
             _check_contradiction(alone, trained, column)
         return True
+    # The model's coding is stars: the table must be on their scale, and on no other one
     top, highest = max(span.high for span in trained.stars), max(numbers)
     if is_code and not (same_column and min(numbers) >= 1):
         return False
@@ -189,7 +197,7 @@ def _has_same_coding(trained: LabelMapping, counts: Mapping[str, int], column: s
         return True
     if min(numbers) < min(span.low for span in trained.stars) or file_top not in {None, top}:
         return False
-    # A table that ends exactly at the top of another known scale is on that one: 1-5 for a model of 1-10.
+    # A table that ends exactly at the top of another known scale is on that one: 1-5 for a model of 1-10
     return highest <= top and (highest == top or highest not in DEFAULT_STAR_RANGES)
 
 

@@ -11,7 +11,7 @@ from sentiment_batch.labels.values import normalize_word
 from sentiment_batch.labels.words import find_side
 
 MIN_SHARE = 0.9
-"""The labels are such ones if at least this share of the rows holds a number with its meaning."""
+"""A column holds such labels if at least this share of its rows does."""
 _NUMBERED = re.compile(r"(?P<number>\d\d?)(?:\s*[-–—:.=)]\s*|\s+|\s*(?=\())\(?(?P<word>[^\W\d][^()]*)\)?")
 
 
@@ -25,10 +25,11 @@ def find_numbered_words(counts: Mapping[str, int]) -> dict[str, str]:
     words = {(match["number"], normalize_word(match["word"])) for match in found.values()}
     numbers = {float(number) for number, _ in words}
     scale = read_scale(numbers, stars=True)
-    # Each number has one word, and each word one number.
+    # Each number has one word, and each word one number
     if scale is None or scale.kind != "stars" or not len(words) == len(numbers) == len({word for _, word in words}):
         return {}
     sides = {number: side for number, word in words if (side := find_side(word)) in {"negative", "neutral", "positive"}}
+    # The scale leaves its middle out, where neutral words may stand
     agree = all(side == (scale.find_label(number) or "neutral") for number, side in sides.items())
     rows = sum(counts[value] for value in found)
     if not agree or not {"negative", "positive"} <= {*sides.values()} or rows < MIN_SHARE * sum(counts.values()):

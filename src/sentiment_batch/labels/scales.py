@@ -42,8 +42,10 @@ def read_scale(numbers: set[float], *, stars: bool, top: float | None = None) ->
     """
     if not numbers:
         return None
+    # The values name the top themselves, so there is nothing to guess
     if top is not None:
         return _map_stars(numbers, int(top)) if top in DEFAULT_STAR_RANGES else None
+    # Class numbers are a known set of integers. 1 and 2, or 1 to 3, are class numbers in one column, stars in another.
     codes = find_scale(numbers)
     if codes and not (stars and min(numbers) >= 1):
         return _map_codes(codes)
@@ -53,6 +55,7 @@ def read_scale(numbers: set[float], *, stars: bool, top: float | None = None) ->
 
 def find_scale(numbers: set[float]) -> frozenset[int] | None:
     """The integer coding with these numbers. One of five values needs only its ends and a third value."""
+    # One class only: a table to measure a model on may hold no other
     if len(numbers) == 1:
         return frozenset({0, 1}) if numbers <= {0, 1} else None
     exact = next((known for known in INTEGER_SCALES if known == numbers), None)
@@ -61,12 +64,14 @@ def find_scale(numbers: set[float]) -> frozenset[int] | None:
 
 
 def _map_codes(codes: frozenset[int]) -> LabelMapping:
+    """The mapping of an integer coding."""
     labels = INTEGER_SCALES[codes]
     values = {str(code): label for code, label in zip(sorted(codes), labels, strict=True)}
     return LabelMapping(labels=labels, kind="numbers", values=values, assumed=codes in ASSUMED_SCALES)
 
 
 def _map_stars(numbers: set[float], top: int) -> LabelMapping:
+    """The mapping of stars up to `top`. A number below 1, such as 0 or a half star, is negative."""
     return map_ranges(parse_stars(DEFAULT_STAR_RANGES[top]), lowest=min(numbers))
 
 
@@ -99,6 +104,7 @@ def make_meaning_error(counts: Mapping[str, int], column: str, *, stars: bool) -
         column: the column's name.
         stars: as for `read_scale`.
     """
+    # If a known scale remains without some codes for no answer, that is the first answer
     frequent = find_frequent_numbers(counts)
     codes = _find_no_answers(frequent)
     answers = []
@@ -133,12 +139,14 @@ def _find_no_answers(numbers: set[float]) -> tuple[float, ...]:
 
     The highest number may be one of them if it lies beyond every known scale, such as a mistyped 55.
     """
-    beyond = {number for number in [max(numbers, default=0)] if number > max(DEFAULT_STAR_RANGES)}
+    highest = max(numbers, default=0)
+    beyond = {highest} if highest > max(DEFAULT_STAR_RANGES) else set()
     codes = sorted((numbers & NO_ANSWER_CODES) | beyond, reverse=True)
+    # The fewest codes first, because each code that is left out may be an answer
     for size in range(1, len(codes) + 1):
         for chosen in itertools.combinations(codes, size):
             rest = numbers - set(chosen)
-            # 0 is an answer on most scales, but not beside stars from 1.
+            # 0 is an answer on most scales, but not beside stars from 1
             if len(rest) > 1 and (0 not in chosen or max(rest) in {5, 10}) and read_scale(rest, stars=False):
                 return chosen
     return ()

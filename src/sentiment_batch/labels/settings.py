@@ -37,7 +37,7 @@ class LabelSettings:
         if stars is not None and not isinstance(stars, str):
             raise UsageError(f"`stars` is {stars!r}; it must be text, such as '2,4'.")
         if stars is not None:
-            parse_stars(stars)
+            parse_stars(stars)  # raises an error for a text that cannot be read
         settings = cls(stars=stars, labels_map=_parse_map(labels_map), no_answer=_parse_values(no_answer))
         if stars is not None and settings.labels_map:
             raise UsageError("`stars` and `labels_map` exclude each other. Name all values in one of them.")
@@ -58,13 +58,17 @@ class LabelSettings:
         return self.count_signs(values)[0]
 
     def count_signs(self, values: Iterable[object]) -> tuple[collections.Counter[str], collections.Counter[str]]:
-        """As `count`; and the number of rows of each minus sign that counts as no label, unless the user named it."""
+        """The counts of `count`, and the number of rows of each minus sign that counts as no label.
+
+        A minus sign is a label if the user named it in `labels_map`.
+        """
         counts = collections.Counter(to_canonical(value, MINUS_SIGNS | self.labels_map.keys()) for value in values)
         labels: collections.Counter[str] = collections.Counter()
         signs: collections.Counter[str] = collections.Counter()
         for text, count in counts.items():
             if text and (word := normalize_word(text)) not in self.no_answer:
-                (signs if word in MINUS_SIGNS and word not in self.labels_map else labels)[text] += count
+                is_sign = word in MINUS_SIGNS and word not in self.labels_map
+                (signs if is_sign else labels)[text] += count
         return labels, signs
 
     def describe_unused(self, values: Iterable[object]) -> list[str]:
@@ -81,14 +85,20 @@ NO_LABEL_SETTINGS = LabelSettings()
 
 
 def _parse_map(given: object) -> dict[str, str]:
+    """From each value, as `normalize_word` gives it, to its label; empty if nothing is given.
+
+    Raises:
+        UsageError: it cannot be read, or names a value twice.
+    """
     pairs: list[tuple[object, object]] = []
     if isinstance(given, Mapping):
         pairs = list(given.items())
     elif isinstance(given, str):
+        # At the last `=`, because a value may be `=`, and a label is a word
         parts = [part.rpartition("=") for part in given.split(",")]
         pairs = [(value, label) for value, _, label in parts]
     elif given is not None:
-        pairs = [("", "")]
+        pairs = [("", "")]  # which is refused below, as every other value that cannot be read
     found = {
         normalize_word(to_canonical(value) or str(value)): "" if label is None else str(label).strip()
         for value, label in pairs
@@ -102,6 +112,11 @@ def _parse_map(given: object) -> dict[str, str]:
 
 
 def _parse_values(given: object) -> tuple[str, ...]:
+    """The different values, as `normalize_word` gives them; empty if nothing is given.
+
+    Raises:
+        UsageError: one of them is empty.
+    """
     if given is None:
         return ()
     values: Iterable[object] = [given]

@@ -33,6 +33,7 @@ def check_signs(counts: Mapping[str, int], signs: Mapping[str, int], column: str
     Raises:
         UsageError: other labels are signs, too, or the words lack a negative one and the minus signs are frequent.
     """
+    # Minus signs are likely labels beside other signs, or where words lack a negative one and minus signs are frequent
     rows = sum(signs.values())
     others = {word for value in counts if (word := normalize_word(value)) in SIGN_LABELS}
     sides = set(map(find_side, counts))

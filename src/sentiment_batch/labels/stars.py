@@ -66,6 +66,7 @@ def parse_stars(text: str) -> tuple[StarRange, ...]:
     Raises:
         UsageError: `text` has neither form.
     """
+    # Two numbers are cut points, anything else must be ranges
     parts = [part.strip() for part in text.split(",")]
     numbers = [parse_number(part) for part in parts]
     if len(parts) == 2 and numbers[0] is not None and numbers[1] is not None and numbers[0] < numbers[1]:
@@ -85,6 +86,7 @@ def parse_stars(text: str) -> tuple[StarRange, ...]:
 
 
 def _parse_range(part: str) -> StarRange | None:
+    """The range in a text such as `neutral=5-6` or `neutral=3`; None if it holds none."""
     found = re.fullmatch(r"([^=]+)=\s*(-?[\d.]+)(?:\s*-\s*(-?[\d.]+))?", part)
     if not found:
         return None
@@ -109,11 +111,13 @@ def suggest_meaning(numbers: Iterable[float]) -> str:
     if labels:
         return ",".join(f"{label}={number:g}" for label, number in zip(labels, ordered, strict=True))
     low, high = ordered[0], ordered[-1]
-    if low < 0 < high:  # 0 is the middle
+    # With numbers of both signs, 0 is the middle, even if one end occurs in no row
+    if low < 0 < high:
         high = max(high, -low)
         low = -high
+    # `apart` is half of what is left out: a fifth of the scale, or on a short one of integers one or more of them
     span = high - low
-    apart = 0.1 * span  # half of what is left out
+    apart = 0.1 * span
     if all(number.is_integer() for number in ordered) and span <= MAX_STEPS:
         apart = 1 if span % 2 == 0 else 0.5 if span == 3 else 1.5
     return f"{low + span / 2 - apart:g},{low + span / 2 + apart:g}"

@@ -22,7 +22,7 @@ _MISSING_WORDS = {"nan", "null", "none", "<na>", "na", "n/a", "#n/a", "(null)", 
 _MISSING_SIGNS = re.compile(r"[-–—−?._]+")
 """The signs that people write for a missing label."""
 MINUS_SIGNS = frozenset(("-", "−", "–", "—", "--", "−−", "––"))
-"""Those of them that may also be negative labels, beside `+`."""
+"""The signs for a missing label that may also be negative labels, beside `+`."""
 _FASTTEXT_MARK = "__label__"
 """What fastText writes before each label."""
 _INVISIBLE = string.whitespace + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
@@ -51,7 +51,7 @@ _RATINGS = tuple(
         (rf"[(\[]{_NUMBER} ?/ ?{_TOP}[)\]]", 1, 0),
         (rf"(?:\w+:? )?{_NUMBER} ?-? ?{_UNIT}(?: rating)?", 1, 5),
         (rf"[★⭐星]\ufe0f? ?{_NUMBER}つ?", 1, 5),
-        # Amazon's words in Japanese, Turkish and Chinese, and how points are written in Japanese and Korean.
+        # Amazon's words in Japanese, Turkish and Chinese, and how points are written in Japanese and Korean
         (rf"{_TOP} ?つ星のうち ?{_NUMBER}", 1, 0),
         (rf"星 ?{_TOP} ?つ中の ?{_NUMBER}", 1, 0),
         (rf"{_TOP} ?{_UNIT} ?üzerinden ?{_NUMBER}(?: {_UNIT})?", 1, 0),
@@ -107,12 +107,14 @@ def to_canonical(value: object, known: Container[str] = ()) -> str | None:
 
 @functools.lru_cache(maxsize=10_000)  # a column of labels holds few different ones
 def _canonize(text: str) -> str | None:
+    """The canonical form of a text, see `to_canonical`."""
     text = " ".join(unicodedata.normalize("NFC", text).strip(_INVISIBLE).split()).strip(_INVISIBLE)
     text = text.removeprefix(_FASTTEXT_MARK)
     if not text or text.casefold() in _MISSING_WORDS or _MISSING_SIGNS.fullmatch(text):
         return None
     pointed = _POINTED.fullmatch(text)
     number = parse_number(text if pointed is None else pointed["number"])
+    # From 2**53 on, a float does not hold every integer: two different ids would become one
     if number is not None and abs(number) < 2**53:
         return str(int(number) if number.is_integer() else number)
     if (rating := _read_rating(text)) is not None:
@@ -129,9 +131,11 @@ def _read_rating(text: str) -> tuple[float, float] | None:
         if (found := pattern.fullmatch(text)) is not None:
             number, top = float(found["number"].replace(",", ".")) * step, float(highest or found["top"])
             return (number, top) if number <= top else None
+    # Glyphs: full, half and empty stars. The top is 5, or 10 for more than five stars, because people omit empty ones.
     glyphs = _GLYPHS.fullmatch(text.replace("\ufe0f", "").replace(" ", ""))
     if glyphs is None:
         return None
+    # Groups 1 to 3 hold stars, groups 4 to 6 circles
     full, half, empty = (len(glyphs[one] or glyphs[one + 3] or "") for one in (1, 2, 3))
     number = full + 0.5 * half
     top = math.ceil(number) + empty
@@ -189,6 +193,7 @@ def find_numbers(values: Iterable[str]) -> set[float]:
 def find_frequent_numbers(counts: Mapping[str, int]) -> set[float]:
     """The numbers that decide on which scale a column is: without the rare ones, unless most rows hold rare ones."""
     numbers = {number: count for value, count in counts.items() if (number := parse_number(value)) is not None}
+    # Numbers in few rows may be typing errors, such as 55 on a scale to 5
     frequent = {number for number, count in numbers.items() if count >= RARE_SHARE * sum(counts.values())}
     covered = sum(numbers[number] for number in frequent)
     return frequent if 2 * covered >= sum(numbers.values()) else set(numbers)
@@ -199,6 +204,7 @@ def split_ratings(counts: Mapping[str, int]) -> tuple[collections.Counter[str], 
 
     Ratings on other scales are brought to that one.
     """
+    # The top that most rows name; among equal ones the highest, so that the order of the rows does not matter
     tops: collections.Counter[float | None] = collections.Counter()
     for value, count in counts.items():
         if (rating := parse_rating(value)) is not None:

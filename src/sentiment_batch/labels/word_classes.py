@@ -75,6 +75,7 @@ def map_words(counts: Mapping[str, int], column: str, *, chosen: bool = False) -
         UsageError: the column holds numbers, too, two words are likely the same, or numbers have commas that may divide
             thousands.
     """
+    # Spellings of one word, such as `Pos` and `POSITIVE`, are one class
     spellings: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for value, count in counts.items():
         spellings[normalize_word(value)][value] += count
@@ -108,6 +109,7 @@ def _check_words(
             f"which are hardly labels of one kind. {_suggest_one_kind(numbers, others, column)}Leave those of one kind "
             f"out, such as with {leave}, or name another column with `label_column`."
         )
+    # Texts and ids have too many values, or values that do not repeat
     rows, labelled = sum(counts.values()), sum(found.total() for found in classes.values())
     if len(classes) > MAX_WORD_CLASSES or 2 * labelled < rows or not classes:
         raise InputError(
@@ -129,6 +131,7 @@ def _suggest_decimals(values: Iterable[str]) -> str:
 
 def _check_spellings(labels: Sequence[str], column: str) -> None:
     """Refuse classes, the largest first, of one meaning and almost one spelling, such as `positiv` and `positive`."""
+    # The largest class of each meaning and beginning, and the smaller ones that are likely misspelt
     first: dict[tuple[str, str], str] = {}
     same: dict[str, str] = {}
     for label in labels:
@@ -156,6 +159,7 @@ def _suggest_one_kind(numbers: Sequence[str], words: Sequence[str], column: str)
             return f"If 0 is neutral, use {format_setting('-=negative,0=neutral,+=positive', 'labels_map')}. "
         if set(map(find_side, words)) == {"negative", "positive"}:
             return f"If 0 is neutral, use {format_setting('0=neutral', 'labels_map')}. "
+    # The scale of the numbers, and for each number the word that means the same
     counts, top = split_ratings(dict.fromkeys(numbers, 1))
     scale = read_scale(find_numbers(counts), stars=is_star_column(column), top=top)
     sides = {find_side(word): word for word in words}

@@ -33,9 +33,11 @@ _MEANINGS = {normalize_word(word): meaning for meaning in _WORDS for word in (me
 
 def find_meaning(word: str) -> str | None:
     """The one of `WORD_ORDER` that `word` means, such as `negative` for `negativ`; None if the word is unknown."""
+    # A degree, such as "very" or "sehr", before a known word. Only the two ends have degrees.
     degree, _, rest = normalize_word(word).partition(" ")
-    meaning = _MEANINGS.get(normalize_word(rest)) if degree in _DEGREES else None
-    return f"very {meaning}" if meaning in {"negative", "positive"} else _MEANINGS.get(normalize_word(word))
+    if degree in _DEGREES and (meaning := _MEANINGS.get(normalize_word(rest))) in {"negative", "positive"}:
+        return f"very {meaning}"
+    return _MEANINGS.get(normalize_word(word))
 
 
 def find_side(label: str) -> str:
@@ -47,5 +49,6 @@ def find_side(label: str) -> str:
 def order_words(words: Iterable[str]) -> list[str]:
     """`words` from worst to best if all are known, else in alphabetical order."""
     known = list(words)
+    # One unknown word is enough: its place between the known ones is not known
     ranks = {word: WORD_ORDER.index(meaning) for word in known if (meaning := find_meaning(word)) is not None}
     return sorted(known, key=lambda word: (ranks[word] if len(ranks) == len(known) else 0, word))

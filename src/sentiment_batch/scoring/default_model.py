@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from sentiment_batch.errors import UsageError
 from sentiment_batch.records import Choice
@@ -25,12 +24,12 @@ def choose_model(named: str | None) -> Choice:
     from_environment = os.environ.get(MODEL_VARIABLE)
     if from_environment:
         return Choice(value=from_environment, reason=f"${MODEL_VARIABLE}")
-    if Path(DEFAULT_MODEL_FOLDER).is_dir():
+    if os.path.isdir(DEFAULT_MODEL_FOLDER):  # unlike `Path.is_dir`, also if this user may not look into the folder
         return Choice(value=DEFAULT_MODEL_FOLDER, reason="a folder of that name is here")
     return Choice(value=DEFAULT_HUB_MODEL, reason="the default, because no model was named or trained here")
 
 
 def locate_model(model: str) -> str:
     """The folder of a model by its absolute path, by which other processes find it; a Hub id as it is."""
-    folder = Path(os.path.expanduser(model))
-    return str(folder.absolute()) if folder.is_dir() else model
+    folder = os.path.expanduser(model)
+    return os.path.abspath(folder) if os.path.isdir(folder) else model

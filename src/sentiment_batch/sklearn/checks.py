@@ -34,6 +34,7 @@ def refuse_mixed(y: Any) -> None:
 
 
 def _name_kind(label: object) -> str:
+    """The kind of a label in words. A truth value is no number here, although it is one in Python."""
     if isinstance(label, (bool, np.bool_)):
         return "truth values"
     return "text" if isinstance(label, str) else "numbers"
@@ -56,6 +57,7 @@ def name_label_classes(labels: Sequence[Any]) -> list[str]:
     for label, name in zip(labels, names, strict=True):
         if not normalize_word(name):
             raise ValueError(f"y holds the label {label!r}, which is no word. Leave such rows out of X and y.")
+        # In both forms in which the labels of a table are compared
         words = {normalize_word(name), normalize_word(to_canonical(name) or name)}
         for other in (first[word] for word in words if word in first):
             raise ValueError(
@@ -99,6 +101,8 @@ def to_texts(X: Iterable[str]) -> Sequence[str | None]:
     refuse_unordered(X, "X")
     if isinstance(X, str):
         raise ValueError("X is one text; it must be a sequence of texts. Write [text].")
+    # Frames and arrays as they are, all else as a list, such as the values of a generator. A frame of one column is a
+    # column of texts.
     values = np.asarray(X if hasattr(X, "__array__") or isinstance(X, list | tuple) else list(X), dtype=object)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]

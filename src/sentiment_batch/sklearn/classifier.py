@@ -149,6 +149,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         import pyarrow as pa
 
+        # Check X and y. Missing and mixed labels are found before NumPy makes one kind of value of them.
         refuse_unordered(y, "y")
         texts, y = to_texts(X), y if hasattr(y, "__array__") else list(y)
         refuse_missing(y)
@@ -157,6 +158,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(labels_N)
         if len(texts) != len(labels_N):
             raise ValueError(f"X has {len(texts):,} texts and y {len(labels_N):,} labels; they must be as many.")
+        # Train with words as labels. `labels_map` names each of them, so that none is read as a number or as a rating.
         classes_K, codes_N = np.unique(labels_N, return_inverse=True)
         names = name_label_classes(classes_K.tolist())
         labels = [names[code] for code in codes_N.tolist()]
@@ -176,15 +178,17 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             baseline=False,
             quiet=self.quiet,
         )
-        with wait_passively():
+        with wait_passively():  # torch reads this setting when it is imported
             from sentiment_batch.training.run import run_training
         trained = run_training(job)
+        # Set after the training, so that an estimator whose second `fit` fails keeps its first model
         self._temporary = temporary
         self.folder_ = str(Path(trained.path).absolute())
         self._digest = hub.hash_model_folder(Path(self.folder_))
-        # If all rows of a class validate, the model does not know it.
+        # If all rows of a class validate, the model does not know it
         known = [place for place, name in enumerate(names) if name in trained.labels]
         self.classes_ = classes_K[known]
+        # By the place of a class in `classes_`, its class number in the model
         self._order = [trained.labels.index(names[place]) for place in known]
         self._scorer: Scorer | None = None
         return self
@@ -231,17 +235,24 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SentimentClassifier:
         """A copy that shares the model, but neither its settings nor its classes."""
+        # The temporary folder is deleted with the last copy that holds it. The loaded model is large, so it is shared.
         other = copy.copy(self)
         own = {name: value for name, value in vars(self).items() if name not in ("_temporary", "_scorer")}
         other.__dict__.update(copy.deepcopy(own, memo))
         return other
 
     def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks of an estimator: X holds texts, is no matrix, and is not checked by scikit-learn."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string, tags.input_tags.two_d_array, tags.no_validation = True, False, True
         return tags
 
     def _open_scorer(self) -> Scorer:
+        """The scorer of the model, which stays loaded.
+
+        Raises:
+            ModelError: the folder holds another model than the one of `fit`, or none.
+        """
         from sentiment_batch.scoring.scorer import Scorer
 
         if self._scorer is None:
@@ -267,3 +278,4 @@ class _TemporaryFolder:
 
 
 _SETTINGS = set(TrainSettings.__dataclass_fields__)
+"""The names of the parameters that are settings of a training."""

@@ -109,6 +109,7 @@ def _judge(found: Comparison, name: str) -> str | None:
     """Why a model is not clearly better than its floor on the rows called `name`; None if it is."""
     rows = f"{found.rows:,} {name} {'row' if found.rows == 1 else 'rows'}"
     low, high = found.gain_interval
+    # The clearest failure is named first
     if found.only_answer is not None and found.rows > 1:
         return f"the model calls all {rows} {found.only_answer!r}, so it has not learned to tell texts apart"
     if found.most_frequent_gain_interval[0] <= 0:
@@ -145,6 +146,7 @@ def measure_baseline(
         seed: the seed of the sample, if there are too many texts.
         folds: the folds; the rows that validate in one are predicted by a bag of words that was not trained on them.
     """
+    # The validation rows of folds are predicted by bags of words of the other folds, all other rows by one of all rows
     chosen = _sample(training, seed)
     predicted: dict[str, Codes] = {}
     if folds is not None:
@@ -183,6 +185,7 @@ def predict_validation(
 
 def _sample(training: ReviewSet, seed: int) -> ReviewSet:
     """A random sample of the rows with at most `MAX_CHARACTERS`, but of at least one row of each class."""
+    # Rows are taken in a random order until the characters are used up, and the first row of each class in any case
     order = np.random.default_rng(seed).permutation(len(training))
     lengths = np.minimum([len(training.texts[row]) for row in order.tolist()], MAX_TEXT_CHARACTERS)
     first_of_class = np.unique(training.codes[order], return_index=True)[1]
@@ -191,10 +194,17 @@ def _sample(training: ReviewSet, seed: int) -> ReviewSet:
 
 
 def _fit(training: ReviewSet, *, balanced: bool) -> Any:
+    """Fit the bag of words; a pipeline of scikit-learn.
+
+    Args:
+        training: the rows to learn from.
+        balanced: count each class the same.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
+    # Scripts without blanks between words have runs of up to three characters instead of words and pairs of words
     texts = _cut(training.texts)
     analyzer, longest = ("word", 2) if _has_words(texts) else ("char", 3)
     vectorizer = TfidfVectorizer(
@@ -218,10 +228,19 @@ def _has_words(texts: Sequence[str]) -> bool:
 
 
 def _cut(texts: Sequence[str]) -> list[str]:
+    """The beginnings of the texts, with at most `MAX_TEXT_CHARACTERS` each."""
     return [text[:MAX_TEXT_CHARACTERS] for text in texts]
 
 
 def _compare(rows: MeasuredRows, baseline_N: Codes, labels: Sequence[str], most_frequent: int) -> Comparison:
+    """Compare the model with its floor on N rows.
+
+    Args:
+        rows: the rows, with the predictions of the model.
+        baseline_N: the predictions of the bag of words.
+        labels: the K labels.
+        most_frequent: the class that most training rows have.
+    """
     from sklearn.metrics import f1_score
 
     codes_N, model_N = rows.rows.codes, rows.logits_NK.argmax(axis=1)

@@ -35,6 +35,7 @@ class Batch(NamedTuple):
     def parts(self, budget: int) -> Iterator[Batch]:
         """The texts in their order, in as few parts as possible of at most `budget` tokens; no text is divided."""
         offsets, start = self.pack.offsets, 0
+        # Texts before `start` are in earlier parts. Each part takes all further texts that fit, but at least one.
         while start < len(self.labels_B):
             stop = int(np.searchsorted(offsets, offsets[start] + budget, side="right")) - 1
             stop = max(start + 1, stop)
@@ -68,11 +69,13 @@ class RandomCrops:
             tokens: the texts.
             rows: (B,) which of them.
         """
+        # Three random numbers for each text decide whether it is cropped, how much is removed, and where
         chance_B, size_B, place_B = np.random.default_rng([self.seed, self.epoch, *rows]).random((3, len(rows)))
         whole_B = tokens.lengths[rows]
         num_lengths_B = np.maximum(0, whole_B - MIN_CROP_TOKENS) + 1
         removed_B = np.where(chance_B < self.share, np.floor(size_B * num_lengths_B), 0).astype(np.int64)
         skipped_B = np.floor(place_B * (removed_B + 1)).astype(np.int64)
+        # Each text is three runs of its tokens: the special ones before it, the crop, the special ones after it
         before, after = self.special_tokens
         starts_B, ends_B = tokens.offsets[rows], tokens.offsets[rows + 1]
         runs = [starts_B, starts_B + before + skipped_B, ends_B - after]
@@ -141,12 +144,14 @@ class LengthGroupedBatches(Sampler[list[int]]):
         return -(-len(self._lengths) // self._batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
+        # A generator of its own, so that neither dropout nor a resumed run changes the batches
         generator = np.random.default_rng([self._seed, self.epoch])
         order = generator.permutation(len(self._lengths))
         batches: list[list[int]] = []
         size = self._batch_size * BATCHES_PER_SORT
         for start in range(0, len(order), size):
             rows = order[start : start + size]
+            # A stable sort gives texts of one length the same order on every CPU
             rows = rows[np.argsort(-self._lengths[rows], kind="stable")]
             batches += [rows[at : at + self._batch_size].tolist() for at in range(0, len(rows), self._batch_size)]
         yield from (batches[place] for place in generator.permutation(len(batches))[self.done :])
@@ -155,6 +160,6 @@ class LengthGroupedBatches(Sampler[list[int]]):
 def make_loader(
     texts: TokenizedTexts, sampler: Sampler[list[int]], crops: RandomCrops | None = None
 ) -> DataLoader[Any]:
-    """A DataLoader over `texts`. Collating takes microseconds, so worker processes would not pay."""
+    """A DataLoader over `texts`, without worker processes, because collating takes microseconds."""
     collate = functools.partial(texts.collate, crops=crops)
     return DataLoader(texts, batch_sampler=sampler, collate_fn=collate, num_workers=0)

@@ -86,6 +86,7 @@ class Setup:
 
     def reset(self) -> Setup:
         """The same run with the weights of the base. It seeds all random generators anew."""
+        # Before the classifier is made, because its head begins with random weights
         seed_generators(self.config.settings.seed, self.config.device)
         classifier = EncoderClassifier(
             load_base(self.base)[0], len(self.config.labels), self.config.settings.dropout
@@ -103,7 +104,7 @@ class Setup:
         )
 
     def with_texts(self, training: TokenizedTexts, schedule: Schedule, *, crops_of_many: float = 0.0) -> Setup:
-        """The same run with other training texts. Random crops are chosen anew for their number.
+        """The same run with other training texts. The share of random crops is chosen anew, because it depends on them.
 
         Args:
             training: the texts.
@@ -136,12 +137,15 @@ def set_up(
         ModelError: the base cannot be used.
         UsageError: `max_length` is larger than the number of the encoder's positions.
     """
+    # The classifier and its tokenizer
     encoder, base_tokenizer = load_base(base)
     positions, labels = encoder.config.max_position_embeddings, data.mapping.labels
     classifier = EncoderClassifier(encoder, len(labels), settings.dropout).to(device.value)
     policy = _choose_policy(settings, positions)
     tokenizer = TextTokenizer(base_tokenizer.backend_tokenizer, policy, special_as_text=True)
+    # Tokenized once for all epochs. Batches are cut out of the tokens.
     training, validation = (_tokenize(rows, tokenizer, base_tokenizer) for rows in (data.training, data.validation))
+    # What the settings leave open. Each choice may come with a note, because users should see what was chosen for them.
     learning_rate, rate_note = _choose_learning_rate(settings, encoder.config)
     batch_size, size_notes = _choose_batch_size(settings, training)
     schedule, schedule_notes = _plan(data, settings, batch_size)
@@ -154,7 +158,7 @@ def set_up(
         learning_rate=learning_rate,
         batch_size=batch_size,
         random_crops=random_crops,
-        special_tokens=tokenizer.special_counts,
+        special_tokens=tokenizer.special_counts,  # crops keep these at the ends
         weight_average=weight_average,
         device=device.value,
         dtype=dtype.value,
@@ -192,6 +196,11 @@ def _describe_texts(data: PreparedData, training: TokenizedTexts, tokenizer: Tex
 
 
 def _choose_policy(settings: TrainSettings, positions: int) -> TextPolicy:
+    """How long texts are cut. By default, all positions of the encoder are used.
+
+    Raises:
+        UsageError: `max_length` is larger than the number of positions.
+    """
     if settings.max_length is not None and settings.max_length > positions:
         raise UsageError(
             f"`max_length` is {settings.max_length}, but the encoder has {positions} positions. Take fewer."
@@ -202,12 +211,16 @@ def _choose_policy(settings: TrainSettings, positions: int) -> TextPolicy:
 def _choose_learning_rate(settings: TrainSettings, encoder: Any) -> tuple[float, str]:
     """The learning rate, and a sentence about it."""
     width, layers = encoder.dim, encoder.n_layers
-    rate = settings.learning_rate or min(MAX_DEFAULT_RATE, RATE_TIMES_WIDTH / width)
-    reason = "" if settings.learning_rate else f", chosen by the width of the encoder ({width})"
-    if not settings.learning_rate and layers > USUAL_LAYERS:
-        rate *= math.sqrt(USUAL_LAYERS / layers)
-        reason = f", chosen by the width and the depth of the encoder ({width}, {layers} layers)"
-    rate = float(f"{rate:.3g}")  # the rate of the run is the one that is printed
+    if settings.learning_rate:
+        rate, reason = settings.learning_rate, ""
+    else:
+        rate = min(MAX_DEFAULT_RATE, RATE_TIMES_WIDTH / width)
+        reason = f", chosen by the width of the encoder ({width})"
+        if layers > USUAL_LAYERS:
+            rate *= math.sqrt(USUAL_LAYERS / layers)
+            reason = f", chosen by the width and the depth of the encoder ({width}, {layers} layers)"
+    # Rounded, so that users who set the printed rate get the same run
+    rate = float(f"{rate:.3g}")
     return rate, f"learning rate {rate:g}{reason}"
 
 
@@ -216,7 +229,8 @@ def _choose_batch_size(settings: TrainSettings, training: TokenizedTexts) -> tup
     if settings.batch_size is not None:
         return settings.batch_size, []
     mean = training.tokens.lengths.mean()
-    is_short, is_few = mean <= MAX_SHORT_TOKENS, len(training) < BATCH_SIZE_SHORT * MIN_STEPS_SHORT / USUAL_EPOCHS
+    is_short = mean <= MAX_SHORT_TOKENS
+    is_few = len(training) < BATCH_SIZE_SHORT * MIN_STEPS_SHORT / USUAL_EPOCHS
     size = BATCH_SIZE_SHORT if is_short and not is_few else BATCH_SIZE
     few = " and by the number of rows" if is_short and is_few else ""
     return size, [f"batch size {size}, chosen by the mean length of the texts ({mean:.0f} tokens){few}"]
@@ -226,8 +240,10 @@ def _plan(data: PreparedData, settings: TrainSettings, batch_size: int) -> tuple
     """The steps of a training that validates, and sentences about the choice."""
     notes = []
     rows = len(data.training)
+    # One schedule serves all folds, so that their histories can be averaged step by step. It is that of the fold that
+    # trains on the fewest rows.
     if data.folds:
-        rows -= int(np.bincount(data.folds.validation_M).max())  # one schedule for all folds
+        rows -= int(np.bincount(data.folds.validation_M).max())
     schedule = plan_schedule(math.ceil(rows / batch_size), settings.epochs, keeps_last=data.folds is not None)
     if settings.epochs is None:
         steps = f"{schedule.steps:,} steps of {batch_size} texts"
@@ -253,6 +269,7 @@ def _choose_weight_average(settings: TrainSettings, training: TokenizedTexts) ->
 
 
 def _choose_random_crops(settings: TrainSettings, training: TokenizedTexts, of_many: float = 0.0) -> float:
+    """The probability of a crop: that of the settings, else one by the number of texts; `of_many` for many texts."""
     if settings.random_crops is not None:
         return settings.random_crops
     if not _has_long(training):
@@ -273,6 +290,7 @@ def _describe_random_crops(share: float, settings: TrainSettings, training: Toke
 
 
 def _has_long(training: TokenizedTexts) -> bool:
+    """True if a text is long enough to be cropped."""
     return bool(training.tokens.lengths.max(initial=0) > MIN_CROP_TOKENS)
 
 
@@ -280,6 +298,7 @@ def _choose_class_weights(data: PreparedData, choice: str, device: str) -> tuple
     """The weights (K,) of the classes, None if all count the same; and sentences about them."""
     if choice == "none":
         return None, []
+    # N / (K n_k) for a class of n_k rows, as scikit-learn's `balanced`. No class is empty: `prepare` has dropped those.
     counts = np.bincount(data.training.codes, minlength=len(data.mapping.labels))
     weights = len(data.training.codes) / (len(counts) * counts)
     named = (f"{weight:.2f} {label}" for weight, label in zip(weights, data.mapping.labels, strict=True))
@@ -287,4 +306,5 @@ def _choose_class_weights(data: PreparedData, choice: str, device: str) -> tuple
 
 
 def _tokenize(rows: ReviewSet, tokenizer: TextTokenizer, base_tokenizer: Any) -> TokenizedTexts:
+    """The rows as the classifier takes them."""
     return TokenizedTexts(tokenizer(rows.texts), rows.codes, base_tokenizer.pad_token_id or 0)

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from sentiment_batch.data.labelled_rows import LabelledRows
 
 _HTML_TAG = re.compile(rb"</?[a-z][^<>]{0,200}>")
+"""A tag in lower case, because normalized texts have no capitals. The limit keeps texts full of `<` cheap."""
 _BLANKS_AND_PUNCTUATION = bytes(range(0x21)) + string.punctuation.encode() + b"\x7f"
 _EMOJI_VARIATION = "\ufe0f"
+"""The invisible sign that asks for the coloured form of a symbol. Some programs drop it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +146,7 @@ class TextIndex:
         Returns:
             The N rows.
         """
+        # Count the rows of all tables through, and look the chosen ones up
         texts = [text for one in tables for text in one.texts]
         groups = join_groups(tables)
         files = np.repeat(np.arange(len(tables)), [len(one.texts) for one in tables])
@@ -171,7 +174,7 @@ class TextIndex:
 
     def fingerprints(self, rows: ReviewSet) -> list[bytes]:
         """(N,) the fingerprint of the text of each row."""
-        known = list(self._equal)
+        known = list(self._equal)  # by number, because a dictionary keeps the order of insertion
         return [known[number] for number in rows.equal.tolist()]
 
     def seeded_fingerprints(self, rows: ReviewSet) -> list[bytes]:
@@ -179,13 +182,16 @@ class TextIndex:
         return [self._seeded[number] for number in rows.equal.tolist()]
 
     def _number(self, texts: Sequence[str]) -> tuple[IntArray, IntArray]:
+        """The numbers `equal` and `near` of each text, see `ReviewSet`."""
         equal, near = np.empty((2, len(texts)), dtype=np.int64)
         for row, text in enumerate(texts):
             content = normalize_text(text)
+            # Digests instead of texts: 16 bytes for each different text, however long it is
             key = hash_content(content)
             equal[row] = number = self._equal.setdefault(key, len(self._equal))
-            if number == len(self._seeded):
+            if number == len(self._seeded):  # a text that was not seen before
                 self._seeded.append(hash_content(content, self._seed))
+            # A text of marks alone, such as "!!!", equals only itself. Else all such texts would be equal.
             bare = strip_marks(content)
             near[row] = self._near.setdefault(hash_content(bare) if bare else key, len(self._near))
         return equal, near
@@ -200,6 +206,7 @@ def join_groups(tables: Sequence[LabelledRows]) -> Groups | None:
 
 def strip_marks(content: bytes) -> bytes:
     """A normalized text without HTML, blanks and punctuation; letters, digits and symbols such as emoji stay."""
+    # Most texts have none of these signs. Looking for a byte first makes them cheap.
     if b"&" in content and b";" in content:
         content = html.unescape(content.decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass")
     if b"<" in content:

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinishedFold:
-    """What the training of a fold leaves."""
+    """The results of a finished training of a fold."""
 
     history: Sequence[HistoryEntry]
     """Its validations, in order."""
     logits_NK: Floats
-    """What its kept state gives for the rows that validate in the fold; NaN if its loss was no number."""
+    """(N, K) the logits of its kept state for the N rows that validate in the fold; NaN if the training diverged."""
     unlabelled_MK: Floats | None = None
-    """What it gives for the unlabelled texts, if a student is to learn that."""
+    """(M, K) its logits for the unlabelled texts; None if no student learns from these."""
     training_NK: Floats | None = None
-    """What it gives for all labelled rows to train on, if a student is to learn that."""
+    """(R, K) its logits for all R labelled rows to train on; None if no student learns from an ensemble."""
 
 
 def average_histories(finished: Sequence[FinishedFold]) -> list[HistoryEntry]:
@@ -42,6 +42,7 @@ def average_histories(finished: Sequence[FinishedFold]) -> list[HistoryEntry]:
 
     The last entry is the best one, because its state is kept. `seconds` are the sum of all folds.
     """
+    # The folds have one schedule, so their validations are at the same steps
     entries = list(zip(*(one.history for one in finished), strict=True))
     return [_average(some, best=some is entries[-1]) for some in entries]
 
@@ -99,6 +100,8 @@ def restore_folds(values: Sequence[dict[str, Any]], tensors: Tensors, name: str 
 
 
 def _average(entries: Sequence[HistoryEntry], *, best: bool) -> HistoryEntry:
+    """The mean of the validations of all folds at one step."""
+    # Some folds may have too few rows for a calibrated loss. A mean of the others would be of other rows.
     calibrated = [entry.calibrated_loss for entry in entries if entry.calibrated_loss is not None]
 
     def mean(name: str) -> float:

@@ -91,6 +91,7 @@ class _Counter:
     def add(self, texts: Sequence[str | None], labels: Sequence[str]) -> None:
         """Count rows; a table without labels has "" for each."""
         full = [(text, label) for text, label in zip(texts, labels, strict=True) if text and not is_blank(text)]
+        # Sums over the stream. A share of a batch counts by the number of its rows.
         lengths = [len(text) for text, _ in full]
         counts = {"rows": len(texts), "full": len(full), "characters": sum(lengths)}
         if full:
@@ -100,11 +101,14 @@ class _Counter:
             self.totals[name] += count
         self.longest = max(self.longest, *lengths, 0)
         for text, label in full:
+            # A column that is no label may have another value in each row, so the number of values is limited
             if label in self.labels or len(self.labels) < MAX_LABELS:
                 self.labels[label] += 1
+            # 8 bytes of a hash suffice: among a million texts, two share them with a probability of 3e-8
             self._compare(hash_text(text)[:8], label)
 
     def _compare(self, key: bytes, label: str) -> None:
+        """Count a row whose text was seen before, and its label if that is another one."""
         if key in self._seen:
             self.totals["repeated"] += 1
             labels = self._seen[key], label
@@ -186,6 +190,7 @@ def inspect_table(
     Raises:
         InputError: a column that the user named is missing, or the rows cannot be read.
     """
+    # Which columns hold texts and labels. If that is unclear, the table is still shown, with the question.
     found, question = _try(lambda: choose_text_columns(reader, text_columns), named=bool(text_columns))
     text = found or TextColumns(names=(), assumed=False)
     label, error = _try(
@@ -196,6 +201,7 @@ def inspect_table(
         question = question or error
     elif error is not None and found is not None:  # there is none, which a table to score does not need
         notes.append(Finding(text=f"`train` would need labels, but {error}", weight=1.0))
+    # Read all rows once, and count them
     counter, first = _Counter(), list[tuple[str | None, ...]]()
     for batch in stream_batches(reader):
         first += _show_rows(batch.slice(0, MAX_FIRST_ROWS - len(first)))
@@ -205,7 +211,10 @@ def inspect_table(
         if label is not None:
             labels = name_labels(extract_any_values(batch, label), batch.schema, label, label_settings)
         counter.add(texts, ["" if value is None else _to_text(value) for value in labels])
-    assumed = ["text_columns"] * text.assumed + ["label_column"] * (label is not None and label_column is None)
+    # Say how the table was read, and what its labels mean
+    assumed = ["text_columns"] if text.assumed else []
+    if label is not None and label_column is None:
+        assumed.append("label_column")
     description = describe_reading(reader, text_columns=text.names, label_column=label, assumed=assumed)
     mapping = None
     if label is not None:
@@ -251,5 +260,6 @@ def _show_rows(batch: pa.RecordBatch) -> list[tuple[str | None, ...]]:
         try:
             columns.append([None if value is None else _to_text(value) for value in column.to_pylist()])
         except CONVERSION_ERRORS:
+            # Arrow holds values that Python has none for, such as a date after the year 9999
             columns.append([f"a value of {column.type}"] * batch.num_rows)
     return list(zip(*columns, strict=True))

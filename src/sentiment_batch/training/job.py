@@ -68,7 +68,7 @@ class TrainJob:
             value = getattr(self, name)
             if not is_truth(value):
                 raise UsageError(f"`{name}` is {value!r}; it must be True or False.")
-
+        # Settings that would have no effect are refused, because users believe that they have one
         for name in ("folds", "val_size"):
             if self.val is not None and getattr(self.settings, name):
                 raise UsageError(f"`{name}` and a validation table exclude each other. Leave one of them out.")
@@ -95,12 +95,14 @@ class TrainJob:
         """
         if self.input_format is None:
             return None
+        # If the names of all tables show a format, `input_format` contradicts them on purpose, and is for each of them
         tables = (*self.reviews, self.val, self.test, *self.unlabelled)
         is_shown = {str(one): shows_format(str(one)) for one in tables if isinstance(one, str | Path)}
         shows = isinstance(table, str | Path) and is_shown[str(table)]
         return None if shows and not all(is_shown.values()) else self.input_format
 
     def _read(self, table: Any, *, group_optional: bool) -> LabelledRows:
+        """Read one table. A validation or test table needs no group column, because it is not split."""
         return read_reviews(
             table,
             text_columns=self.text_columns,
@@ -122,6 +124,7 @@ def list_tables(unlabelled: Any) -> Sequence[Any]:
     """
     if unlabelled is None:
         return ()
+    # In a list of texts, an item may be None. So one None or one text makes it a list of texts.
     if isinstance(unlabelled, list | tuple) and not any(item is None or isinstance(item, str) for item in unlabelled):
         return tuple(unlabelled)
     return (unlabelled,)

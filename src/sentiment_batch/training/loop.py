@@ -71,10 +71,12 @@ def fit(
     snapshot = saver.load() if saver else None
     if snapshot:
         state.restore(snapshot)
+        # The run had stopped early, and was interrupted later, while the model was measured
         if should_stop(state.history, patience):
             return state.history
     with show_progress(schedule.steps, done=state.step, quiet=config.quiet, task=task, unit="step") as bar:
         for batch in _remaining_batches(state, training, sampler, config, snapshot):
+            # The losses stay on the device: to read one here would wait for the GPU at each step
             state.losses.append(state.micro_batches.backward(batch))
             rate = take_step(classifier, state.optimizer, state.schedule)
             state.count_step()
@@ -83,14 +85,17 @@ def fit(
             is_last = state.step == schedule.steps
             if is_validated or (is_last and validation is None):
                 bar.set_postfix_str("validating")
+                # The averaged weights are validated and kept. Training goes on from the weights of the last step.
                 with state.averaged():
                     entry = None
                     if validation is not None:
-                        entry = _add_entry(
-                            state, validate(classifier, validation, config), schedule, len(sampler), rate
-                        )
-                        bar.set_postfix_str(_describe_losses(entry), refresh=False)
+                        measured = validate(classifier, validation, config)
+                        entry = _add_entry(state, measured, schedule, len(sampler), rate)
+                        losses = f"loss {entry.training_loss:.3f}, validation {entry.validation_loss:.3f}"
+                        bar.set_postfix_str(losses, refresh=False)
                     on_candidate(entry)
+            # After `on_candidate`, because the state names the best model. A save changes no weight and draws no random
+            # number, so a run that saves more often ends with the same weights.
             if saver and (is_validated or is_last or saver.is_due()):
                 saver.save(state)
             if is_last or (is_validated and should_stop(state.history, patience)):
@@ -107,19 +112,22 @@ def _remaining_batches(
 ) -> Iterator[Batch]:
     """The batches that `state` has not seen; counts them in `state`."""
     while state.step < state.steps:
+        # Seed and epoch give the order of the batches. A resumed run leaves out those that are done.
         sampler.epoch, sampler.done = state.epoch, state.batches_done
-        # This draws a seed from the process's generator, so the generators are restored after it.
+        # `iter` draws a seed from torch's generator, so the generators are restored after it
         batches = iter(make_loader(training, sampler, _make_crops(config, state.epoch)))
         if snapshot:
             restore_random(snapshot, config.device)
             snapshot = None
         for batch in batches:
+            # Counted before the step, because states are saved between this step and the next batch
             state.batches_done += 1
             yield batch
         state.epoch, state.batches_done = state.epoch + 1, 0
 
 
 def _make_crops(config: RunConfig, epoch: int) -> RandomCrops | None:
+    """The random crops of an epoch; None if the run has none."""
     if not config.random_crops:
         return None
     return RandomCrops(
@@ -148,13 +156,15 @@ def _add_entry(
 ) -> HistoryEntry:
     """Add a validation to the history of `state`."""
     metrics, calibrated_loss = validation
+    # The calibrated loss selects the state, because calibration undoes too much certainty, which later states have
     loss = metrics.loss if calibrated_loss is None else calibrated_loss
     is_last = state.step == schedule.steps
     is_kept = is_last and math.isfinite(loss) if schedule.keeps_last else is_best(loss, state.history)
     entry = HistoryEntry(
         epoch=round(state.epoch + state.batches_done / steps_per_epoch, 3),
         step=state.step,
-        training_loss=float(torch.stack(state.losses).mean()),  # the only wait for the device between validations
+        # The only wait for the device between two validations
+        training_loss=float(torch.stack(state.losses).mean()),
         validation_loss=metrics.loss,
         accuracy=metrics.accuracy,
         macro_f1=metrics.macro_f1,
@@ -197,7 +207,7 @@ def compute_logits(classifier: EncoderClassifier, texts: TokenizedTexts, config:
     Raises:
         DeviceError: one text alone does not fit into the device's memory.
     """
-    classifier.eval()
+    classifier.eval()  # without dropout; `MicroBatches` turns it on again for each step
     budget = choose_batch_tokens(config.device, classifier.encoder.config.dim)
     return compute_segment_logits(_TrainingStrategy(classifier, config), texts.tokens, Budget(budget))
 
@@ -220,7 +230,3 @@ class _TrainingStrategy:
         with torch.inference_mode(), autocast(self._config):
             logits_BK = self._training_pass(build_pack(tokens, rows))
         return logits_BK.float()
-
-
-def _describe_losses(entry: HistoryEntry) -> str:
-    return f"loss {entry.training_loss:.3f}, validation {entry.validation_loss:.3f}"

@@ -25,12 +25,14 @@ logger = logging.getLogger("sentiment_batch")
 
 def log_data_check(data: PreparedData) -> None:
     """Log how the tables were read, what they hold, and the findings."""
+    # Tables that are read alike share a block
     names: dict[str, list[str]] = {}
-    for name, description in data.inputs:  # tables that are read alike share a block
+    for name, description in data.inputs:
         names.setdefault(json.dumps(description.to_json()), []).append(name)
     for description_json, tables in names.items():
         logger.info("%s", format_description(tables, json.loads(description_json)), extra=BLOCK)
-    for note in data.notes:  # what is assumed or left out, which a program that shows no other messages should show
+    # A warning, because what is assumed or left out should show in programs that show no other messages
+    for note in data.notes:
         logger.warning("%s", note)
     lines = format_summary(data.summary, data.conflicts, terminal_width(sys.stderr))
     logger.info("%s", "\n".join(["data check", *lines]), extra=BLOCK)
@@ -74,7 +76,8 @@ def log_beginning(state: Mapping[str, Any] | None, machine: str, *, resume: bool
 def log_validation(entry: HistoryEntry, *, keeps_last: bool) -> None:
     """Log the figures of a validation, and if its state is saved. With `keeps_last`, that is the last state."""
     saved = "saved" if keeps_last else "best so far, saved"
-    with tqdm.external_write_mode(file=sys.stderr):  # so that the progress bar does not end up within the line
+    # The bar is cleared and drawn again, so that it does not end up within the line
+    with tqdm.external_write_mode(file=sys.stderr):
         logger.info(
             "epoch %g: training loss %.4f, validation loss %.4f, accuracy %.4f, macro F1 %.4f%s",
             entry.epoch,

@@ -40,6 +40,7 @@ class RunConfig:
     """What the training loop needs besides the data: the settings, with the values that depend on data and device."""
 
     settings: TrainSettings
+    """The settings as the user gave them."""
     learning_rate: float
     """Peak of the schedule."""
     batch_size: int
@@ -91,6 +92,8 @@ class MicroBatches:
         Raises:
             DeviceError: the device's memory does not hold a single text.
         """
+        # Each failure halves the parts, so this ends when the batch fits, or when each part is a single text. The
+        # gradients of a failed try are dropped, because some of its parts may have added theirs.
         while True:
             parts = list(batch.parts(self.max_tokens))
             try:
@@ -102,11 +105,11 @@ class MicroBatches:
                         "the device's memory does not hold a single text. "
                         + advise("a smaller `max_length`", self._config.device)
                     ) from error
-            # Outside the handler, because its traceback would keep the tensors of the failed pass alive.
+            # Outside the handler, because its traceback would keep the tensors of the failed pass alive
             self.max_tokens = max(1, max(len(part.pack.ids) for part in parts) // 2)
             self._classifier.zero_grad(set_to_none=True)
             if self._graphs:
-                self._graphs.clear()
+                self._graphs.clear()  # recorded passes hold memory of their own
             torch.cuda.empty_cache()
             logger.warning(
                 "out of memory: batches are now computed in parts of %s tokens. Dropout draws other random numbers for "
@@ -123,13 +126,14 @@ class MicroBatches:
         """
         self._classifier.train()
         weights, device = self._config.class_weights, self._config.device
-        # The weight of the whole batch, by which the loss of each part is divided.
+        # The weight of the whole batch, by which the loss of each part is divided
         if weights is None or labels_B.ndim > 1:  # soft labels hold all weights, which are 1 in the mean over the rows
             total = torch.full((), float(len(labels_B)), device=device)
         else:
             total = weights[move_to_device(labels_B, device)].sum()
         loss = torch.zeros((), device=device)
         for part in parts:
+            # A recorded pass saves the hundreds of kernel launches of a step, which take longer than the kernels
             if self._graphs and self._graphs.accepts(part):
                 loss += self._graphs(part, total)
             else:
@@ -138,6 +142,7 @@ class MicroBatches:
         return loss
 
     def _walk_and_backward(self, pack: CudaPackAttention, labels_B: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        """`_forward_backward` of a pack on the GPU, in the form that `CudaGraphs` records."""
         return self._forward_backward(
             functools.partial(compute_training_logits, self._classifier, pack), labels_B, total
         )
@@ -154,7 +159,8 @@ class MicroBatches:
         """
         with autocast(self._config):
             logits_BK = compute_logits()
-        if labels_B.ndim > 1:  # class weights and smoothing are in the soft labels already
+        # Losses and sums are float32 in any dtype. Class weights and smoothing are in the soft labels already.
+        if labels_B.ndim > 1:
             summed = functional.cross_entropy(logits_BK.float(), labels_B, reduction="sum")
         else:
             summed = functional.cross_entropy(
@@ -180,6 +186,7 @@ def take_step(
         The learning rate of the step.
     """
     torch.nn.utils.clip_grad_norm_(classifier.parameters(), MAX_GRADIENT_NORM)
+    # Read before `schedule.step`, which sets the rate of the next step
     rate = float(schedule.get_last_lr()[0])
     optimizer.step()
     schedule.step()
@@ -199,7 +206,8 @@ def make_optimizer(
         layer_decay: the learning rate of each layer is that of the layer above times this. Below 1, what the base
             knows of language changes less than what it knows of the task.
     """
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}  # few groups, because each costs a kernel launch
+    # Parameters with equal rate and decay share a group, because each group costs a kernel launch
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     encoder = classifier.encoder
     from_head_down = [classifier.linear, *reversed(encoder.transformer.layer), encoder.embeddings]
     for depth, module in enumerate(from_head_down):
@@ -219,6 +227,7 @@ def make_rate_schedule(steps: int, warmup: float) -> Callable[[int], float]:
     """
     rising = round(steps * warmup)
 
+    # Step 0 is the first one. It has a rate above 0, and only the step after the last one would have 0.
     def factor(step: int) -> float:
         if step < rising:
             return (step + 1) / (rising + 1)

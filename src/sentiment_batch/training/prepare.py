@@ -96,13 +96,16 @@ def prepare(
     Raises:
         InputError: a classifier cannot learn from these rows.
     """
+    # Read the labels of all tables in one way
     label_settings = label_settings or LabelSettings()
     mapping, encoded = _map_labels(reviews, label_settings)
     index, notes = TextIndex(settings.seed), _describe_assumed_order(mapping)
     notes += _describe_single_rows(mapping, encoded)
     notes += label_settings.describe_unused(label for one in reviews for label in one.labels)
+    # Choose and split the rows with a class. All files share the index, which finds texts that they have in common.
     all_rows = _select_rows(reviews, mapping, encoded, settings, index)
     assignment = _assign_rows(all_rows, index, settings, has_val=val is not None)
+    # The validation file and the test file, with the classes of the training rows
     other_files = [
         _read_other_file(file, reviews, mapping, label_settings, index) if file else None for file in (val, test)
     ]
@@ -120,6 +123,7 @@ def prepare(
         test_file=test.name if test else None,
         group_column=next((one.group_column or "group" for one in reviews if one.groups is not None), None),
     )
+    # Before classes are dropped, because `assignment` numbers the rows of all classes
     conflicting = all_rows.take(assignment.conflicting)
     notes += _describe_shared_texts(assignment, splits)
     conflicts = _show_conflicts(conflicting, mapping.labels)
@@ -181,6 +185,7 @@ def _select_rows(
     """The rows with a class, or the sample of `limit`. They are sorted, so no later step depends on their order."""
     texts = [text for one in reviews for text in one.texts]
     groups = join_groups(reviews)
+    # By text first, because the order of the rows of a file must not change the model
     labelled = sorted(
         np.flatnonzero(encoded.codes >= 0).tolist(),
         key=lambda row: (texts[row], encoded.codes[row], str(groups[row]) if groups else ""),
@@ -195,10 +200,10 @@ def _select_rows(
 def _assign_rows(all_rows: ReviewSet, index: TextIndex, settings: TrainSettings, *, has_val: bool) -> Assignment:
     """Hold rows back for validation, or divide few rows into folds."""
     fingerprints, near = index.seeded_fingerprints(all_rows), all_rows.near.tolist()
-    folds = settings.folds
-    if folds is None:
-        may_fold = not has_val and settings.val_size is None
-        folds = next((number for limit, number in FOLDS_BY_ROWS if len(all_rows) < limit), 0) if may_fold else 0
+    # Folds are chosen for few rows, unless the user has said which rows validate, or how many
+    folds = settings.folds or 0
+    if settings.folds is None and not has_val and settings.val_size is None:
+        folds = next((number for limit, number in FOLDS_BY_ROWS if len(all_rows) < limit), 0)
     if folds:
         return assign_folds(fingerprints, all_rows.codes, all_rows.groups, folds, near)
     val_size = 0.0 if has_val else settings.val_size or DEFAULT_VAL_SIZE
@@ -215,6 +220,7 @@ def _sample_rows(rows: list[int], texts: list[str], settings: TrainSettings) -> 
     repeats: collections.Counter[str] = collections.Counter()
     hashes: dict[int, bytes] = {}
     for row in rows:
+        # Without its number, either all rows of a repeated text would be in the sample, or none of them
         repeat = repeats[texts[row]]
         hashes[row] = hash_text(f"{texts[row]}\0{repeat}" if repeat else texts[row], settings.seed + 1)
         repeats[texts[row]] += 1
@@ -239,10 +245,16 @@ def _read_other_file(
     settings: LabelSettings,
     index: TextIndex,
 ) -> _OtherFile:
+    """Read the labels of a validation or test file as classes of the training rows, and select the rows that have one.
+
+    Raises:
+        InputError, UsageError: its labels have no counterpart, or no row has a text and a known label.
+    """
     same_column = file.label_column in {one.label_column for one in reviews}
     try:
         own = match_mapping(mapping, mapping.labels, file.labels, file.label_column, settings, same_column=same_column)
     except (InputError, UsageError) as error:
+        # The message is about a column. It also needs the name of the file, because several were read.
         raise type(error)(f"{file.name}: {error}") from error
     encoded, notes = own.encode(file.labels), []
     num_left_out = int((encoded.codes < 0).sum())
@@ -289,10 +301,12 @@ def _drop_empty_classes(mapping: LabelMapping, splits: ReviewSplits) -> tuple[La
         return mapping, splits, []
     names = [mapping.labels[code] for code in present]
     dropped = listed(label for label in mapping.labels if label not in names)
+    # By the old number of a class, its new one; -1 for a class that is dropped
     new_codes = np.full(len(mapping.labels), -1, dtype=np.int64)
     new_codes[present] = np.arange(len(present))
 
     def renumber(rows: ReviewSet) -> ReviewSet:
+        # Rows of a dropped class can still be in a validation or test file
         remaining = rows.take(np.flatnonzero(new_codes[rows.codes] >= 0))
         return dataclasses.replace(remaining, codes=new_codes[remaining.codes])
 

@@ -27,6 +27,7 @@ def refuse_equal_texts(all_rows: ReviewSet) -> None:
         raise InputError(
             f"all {len(all_rows):,} rows hold the same text. Name the column with the reviews with `text_column`."
         )
+    # Text and class as one number: then equal pairs are found by one sort
     classes = int(all_rows.codes.max()) + 1
     texts, counts = np.unique(np.unique(all_rows.equal * classes + all_rows.codes) // classes, return_counts=True)
     if len(np.unique(all_rows.codes)) > 1 and (counts > 1).all():
@@ -55,6 +56,7 @@ def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: Encoded
     present = [mapping.labels[code] for code in np.unique(codes)]
     if len(present) >= 2:
         return
+    # Say why there are too few classes: the limit, the meaning of the numbers, or another column
     readable = np.unique(encoded.codes[encoded.codes >= 0])
     if sampled and len(readable) > 1:
         raise InputError(f"`limit` leaves only rows of {present[0]!r}; a classifier needs two classes. Raise `limit`.")
@@ -65,6 +67,7 @@ def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: Encoded
     cure = "Give rows of another class too, or name another column with `label_column`."
     if encoded.missing:
         unknown += f"; {listed(encoded.missing, 5)} counts as no label, unless `labels_map` gives it one"
+    # With 1, because the labels that were read may all be one number, and a meaning needs two
     numbers = find_numbers(encoded.unknown) | {1.0}
     if mapping.kind in {"numbers", "stars"} and len(numbers) > 1:
         meaning = format_setting(suggest_meaning(numbers))

@@ -40,6 +40,7 @@ class MeasuredRows:
 
     def evaluate(self, name: str, calibration: Calibration | None) -> dict[str, Any]:
         """One of the report's evaluations: its `name`, the `evaluation`, and what was measured `before_calibration`."""
+        # The logits are divided by the temperature already, so multiplying takes the calibration back
         temperature = np.float32(calibration.temperature if calibration else 1.0)
         before = None
         if temperature != 1:
@@ -100,8 +101,8 @@ def make_page(report: Mapping[str, Any], folder: Path, device: str, measured: Ma
     """
     from sentiment_batch.report.page import render_report_page
 
-    report = copy.deepcopy(dict(report))
-    _weigh_words(report, folder, device, dict(list(measured.items())[-1:]))
+    report = copy.deepcopy(dict(report))  # the weights of words are added to it
+    _weigh_words(report, folder, device, dict(list(measured.items())[-1:]))  # the last are the test rows, if any
     return render_report_page(report)
 
 

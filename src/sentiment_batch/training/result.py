@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sentiment_batch.records import Choice
     from sentiment_batch.training.baseline import Baseline
     from sentiment_batch.training.components import Setup
+    from sentiment_batch.training.finished import RunResult
     from sentiment_batch.training.learning_curve.curve import LearningCurve
     from sentiment_batch.training.self_training.gain import SelfTraining
 
@@ -49,7 +50,9 @@ class Trained:
     calibration: Calibration | None
     """How the model was calibrated; None with `calibrate=False`."""
     device: Choice
+    """Where it was trained, and why."""
     dtype: Choice
+    """The dtype of matrix products, and why."""
     folds: int | None = None
     """The number of folds that validated in turn; None if other rows than those of the training did."""
     baseline: Baseline | None = None
@@ -84,6 +87,7 @@ class Trained:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. A loss that is not finite becomes None, because JSON has no such number."""
+        # Emptied first, because `asdict` would copy the texts of all these rows
         values = dataclasses.asdict(dataclasses.replace(self, likely_wrong_labels=None))
         del values["likely_wrong_labels"]
         for name in ("input", "baseline", "self_training", "learning_curve"):
@@ -96,30 +100,18 @@ class Trained:
         return values
 
 
-def describe_model(
-    setup: Setup,
-    history: Sequence[HistoryEntry],
-    metrics: Mapping[str, Metrics | None],
-    calibration: Calibration | None = None,
-    confidence: float | None = None,
-    baseline: Baseline | None = None,
-    self_training: SelfTraining | None = None,
-    learning_curve: LearningCurve | None = None,
-) -> dict[str, Any]:
+def describe_model(setup: Setup, result: RunResult, confidence: float | None = None) -> dict[str, Any]:
     """The content of sentiment_batch.json.
 
     Args:
         setup: the run.
-        history: the validations so far; one of them is best.
-        metrics: metrics of the published model by what was measured, `validation` and `test`.
-        calibration: how the model was calibrated.
+        result: what was measured. A model that is saved during the training has a history only, of which one is best.
         confidence: the mean probability of the likeliest label on the validation rows.
-        baseline: how a bag of words does on the same rows.
-        self_training: what unlabelled texts or an ensemble brought.
-        learning_curve: accuracy by number of labelled rows.
     """
-    best = find_best(history)
+    best = find_best(result.history)
     assert best is not None
+    measured = ("validation", "test") if result.metrics else ()
+    metrics = {name: result.metrics[name].to_json() if name in result.metrics else None for name in measured}
     config, policy = setup.config, setup.policy
     return {
         "format": 1,
@@ -129,6 +121,7 @@ def describe_model(
         "input": next((one.to_json() for _, one in setup.data.inputs), None),
         "text": {"max_length": policy.max_length, "long_text": policy.long_text, "special_tokens_as_text": True},
         "batch": DETERMINISTIC_BATCH,
+        # The settings of the user, with the values that were chosen where the user left them open
         "settings": dataclasses.asdict(config.settings)
         | {name: getattr(config, name) for name in ("learning_rate", "batch_size", "random_crops", "weight_average")}
         | {"epochs": setup.schedule.epochs, "max_length": policy.max_length},
@@ -136,11 +129,11 @@ def describe_model(
         "texts": setup.texts | {"confidence": confidence},
         "validation": _describe_validation(setup),
         "best": dataclasses.asdict(best),
-        "calibration": calibration.to_json() if calibration else None,
-        "metrics": {name: one.to_json() if one else None for name, one in metrics.items()},
-        "baseline": baseline.to_json() if baseline else None,
-        "self_training": self_training.to_json() if self_training else None,
-        "learning_curve": learning_curve.to_json() if learning_curve else None,
+        "calibration": result.calibration.to_json() if result.calibration else None,
+        "metrics": metrics,
+        "baseline": result.baseline.to_json() if result.baseline else None,
+        "self_training": result.self_training.to_json() if result.self_training else None,
+        "learning_curve": result.learning_curve.to_json() if result.learning_curve else None,
         "device": dataclasses.asdict(setup.device),
         "dtype": dataclasses.asdict(setup.dtype),
         "versions": {"python": platform.python_version(), "torch": torch.__version__}

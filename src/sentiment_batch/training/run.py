@@ -7,24 +7,22 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.display import BLOCK, terminal_width
-from sentiment_batch.errors import DeviceError, OutputError, UsageError, first_line
+from sentiment_batch.errors import DeviceError, UsageError
 from sentiment_batch.evaluation.calibration import Calibration, calibrate
-from sentiment_batch.evaluation.metrics import Metrics
 from sentiment_batch.evaluation.report_values import collect_report
 from sentiment_batch.memory import advise
 from sentiment_batch.model import hub
 from sentiment_batch.model.device import choose_device, choose_training_dtype, describe_hardware, make_repeatable
-from sentiment_batch.model.folder import read_meta
 from sentiment_batch.model.memory import unify_memory_errors
 from sentiment_batch.model.openmp import wait_briefly
 from sentiment_batch.model.probabilities import softmax
@@ -36,16 +34,11 @@ from sentiment_batch.training.checkpoint.fingerprint import (
     hash_fingerprint,
     hash_rows,
 )
-from sentiment_batch.training.checkpoint.history import (
-    HistoryEntry,
-    find_best,
-    format_history_table,
-    parse_training_log,
-    to_rows,
-)
+from sentiment_batch.training.checkpoint.history import find_best, format_history_table, to_rows
 from sentiment_batch.training.checkpoint.work_folder import WorkFolder
 from sentiment_batch.training.components import Setup, set_up
-from sentiment_batch.training.learning_curve.curve import LearningCurve, measure_curve
+from sentiment_batch.training.finished import RunResult, read_result, refuse_other_test_rows
+from sentiment_batch.training.learning_curve.curve import measure_curve
 from sentiment_batch.training.learning_curve.sizes import describe_curve_cost
 from sentiment_batch.training.loop import compute_logits
 from sentiment_batch.training.messages import log_beginning, log_data_check, log_setup
@@ -53,14 +46,12 @@ from sentiment_batch.training.prepare import prepare
 from sentiment_batch.training.report_data import MeasuredRows, make_page, measure_all
 from sentiment_batch.training.result import REPORT_FILE, Trained, describe_model
 from sentiment_batch.training.self_training.distillation import describe_cost, plan_distillation
-from sentiment_batch.training.self_training.gain import SelfTraining
 from sentiment_batch.training.self_training.unlabelled import read_unlabelled
 from sentiment_batch.training.self_training.unlabelled_file import store_unlabelled
 from sentiment_batch.training.trainings import Trainings
 
 if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
-    from sentiment_batch.training.dataset import ReviewSet
     from sentiment_batch.training.job import TrainJob
     from sentiment_batch.training.self_training.distillation import DistillationPlan
     from sentiment_batch.training.self_training.unlabelled_file import UnlabelledTexts
@@ -89,8 +80,10 @@ def run_training(job: TrainJob) -> Trained:
 
 def _run_alone(job: TrainJob) -> Trained:
     """`run_training` while no other training runs in this process."""
+    # The work folder comes first: an output that may not be replaced is refused before large tables are read.
     work_folder = WorkFolder(job.output, overwrite=job.overwrite, resume=job.resume, restart=job.restart)
     try:
+        # All that the user has named. Mistakes show here, before anything is loaded or trained.
         device = choose_device(job.settings.device)
         dtype = choose_training_dtype(job.settings.dtype, device.value)
         reviews, val, test = job.read_tables()
@@ -98,20 +91,23 @@ def _run_alone(job: TrainJob) -> Trained:
         data = prepare(reviews, job.settings, val=val, test=test, label_settings=job.label_settings)
         log_data_check(data)
         logger.info("device: %s; dtype: %s", device, dtype)
+        # A resumed run takes the stored texts, because a large table takes long to read again
         stored = work_folder.unlabelled_path if work_folder.resume else None
         unlabelled = read_unlabelled(job, data, reviews[0], stored)
         digest = hub.hash_model_folder(base)
+        # Load the base, and train. The seeds are set first, because the new head is drawn from random numbers.
         repeatable = make_repeatable(job.settings.seed, device.value)
         with repeatable, wait_briefly(device.value), _explain_lack_of_memory(device.value):
             setup = set_up(data, base, job.settings, device, dtype, quiet=job.quiet)
             log_setup(setup, num_logged=len(data.summary["findings"]))
-            # With the crops that were chosen, because older versions, whose runs may be resumed, had none.
+            # The fingerprint holds the chosen share of crops, and None for no crops. States of versions without crops
+            # hold no share, which counts as None, too. So their runs are resumed if nothing would be cropped now.
             settings = replace(job.settings, random_crops=setup.config.random_crops or None)
             fingerprint = compute_fingerprint(settings, data, digest, device.value, dtype.value)
             if unlabelled is not None:
                 fingerprint["the unlabelled texts"] = unlabelled.digest
             return _train_and_publish(setup, work_folder, fingerprint, job, unlabelled)
-    except BaseException:
+    except BaseException:  # Ctrl-C, too: users who interrupt a run need to know how to resume it
         for line in work_folder.describe_remains():
             logger.warning("%s", line)
         raise
@@ -123,22 +119,12 @@ def _train_and_publish(
     setup: Setup, work_folder: WorkFolder, fingerprint: Fingerprint, job: TrainJob, unlabelled: UnlabelledTexts | None
 ) -> Trained:
     """Train the classifier, or find that this was done before; then measure, calibrate and publish it."""
+    # Deletes an earlier run with `restart=True`. So this comes after all checks of data, base and settings.
     state = work_folder.begin(fingerprint)
     if work_folder.finished:
-        _refuse_other_test_rows(work_folder.output, setup.data.test)
-        logger.info("%s is finished already, so there was nothing left to do", work_folder.output)
-        if job.report and not (work_folder.output / REPORT_FILE).exists():
-            logger.warning("%s has no report, and gets one only if it is trained anew", work_folder.output)
-        result = _read_result(work_folder.output)
+        result = _read_finished_run(setup, work_folder.output, job)
     else:
-        if unlabelled is not None and unlabelled.source is not None:
-            with translate_write_errors(str(work_folder.path)):
-                store_unlabelled(work_folder.unlabelled_path, unlabelled)
-        plan = plan_distillation(setup.config.settings, unlabelled)
-        for note in describe_cost(setup, plan) if plan else ():
-            logger.info("%s", note)
-        if job.settings.learning_curve:
-            logger.info("%s", describe_curve_cost(setup))
+        plan = _plan_trainings(setup, work_folder, job, unlabelled)
         result = _train_and_measure(setup, work_folder, state, fingerprint, job, plan)
     best = find_best(result.history)
     assert best is not None
@@ -161,17 +147,34 @@ def _train_and_publish(
     )
 
 
-class _Result(NamedTuple):
-    """What a finished training is known by."""
+def _read_finished_run(setup: Setup, output: Path, job: TrainJob) -> RunResult:
+    """The result of this very run, which was finished and published before.
 
-    history: Sequence[HistoryEntry]
-    metrics: Mapping[str, Metrics]
-    """By what was measured: `validation`, and `test` if there is a test file."""
-    calibration: Calibration | None
-    baseline: Baseline | None
-    likely_wrong_labels: Sequence[Mapping[str, Any]] | None = None
-    self_training: SelfTraining | None = None
-    learning_curve: LearningCurve | None = None
+    Raises:
+        OutputError: the published model is damaged.
+        UsageError: it was measured on other test rows.
+    """
+    refuse_other_test_rows(output, setup.data.test)
+    logger.info("%s is finished already, so there was nothing left to do", output)
+    if job.report and not (output / REPORT_FILE).exists():
+        logger.warning("%s has no report, and gets one only if it is trained anew", output)
+    return read_result(output)
+
+
+def _plan_trainings(
+    setup: Setup, work_folder: WorkFolder, job: TrainJob, unlabelled: UnlabelledTexts | None
+) -> DistillationPlan | None:
+    """Plan the teachers, if there are any; store the unlabelled texts, and log what the trainings will cost."""
+    # A frame has no source. A resumed run could not tell whether stored texts are still those of the frame.
+    if unlabelled is not None and unlabelled.source is not None:
+        with translate_write_errors(str(work_folder.path)):
+            store_unlabelled(work_folder.unlabelled_path, unlabelled)
+    plan = plan_distillation(setup.config.settings, unlabelled)
+    for note in describe_cost(setup, plan) if plan else ():
+        logger.info("%s", note)
+    if job.settings.learning_curve:
+        logger.info("%s", describe_curve_cost(setup))
+    return plan
 
 
 def _train_and_measure(
@@ -181,23 +184,24 @@ def _train_and_measure(
     fingerprint: Fingerprint,
     job: TrainJob,
     plan: DistillationPlan | None,
-) -> _Result:
+) -> RunResult:
     """Train from the beginning or from `state`, and put the measured and calibrated model into the work folder."""
-    log_beginning(state, machine := _describe_machine(setup.config.device), resume=work_folder.resume)
+    machine = _describe_machine(setup.config.device)
+    log_beginning(state, machine, resume=work_folder.resume)
     constants = {"fingerprint": fingerprint, "machine": machine}
     model = Trainings(setup, work_folder, state, constants, plan).run()
     history, setup = model.history, model.setup
     if find_best(history) is None:
-        work_folder.remove()
+        work_folder.remove()  # a resumed run would only diverge again
         raise UsageError("the training diverged: its loss is not a number. Use a smaller `learning_rate`.")
-    # From disk, so that what is measured is what users will load.
+    # The weights come from disk, so that what is measured is what users will load
     setup.classifier.load_stock_weights(load_classifier(model.folder).network)
     calibration, validation_NK = _calibrate(setup, model.out_of_fold_NK)
     measured = measure_all(setup, validation_NK)
     with_folds, width = setup.data.folds is not None, terminal_width(sys.stderr)
     logger.info("%s", format_history_table(to_rows(history), width=width, folds=with_folds), extra=BLOCK)
     baseline = _compare_with_baseline(setup, measured) if job.baseline else None
-    result = _Result(
+    result = RunResult(
         history=history,
         metrics={name: one.metrics for name, one in measured.items()},
         calibration=calibration,
@@ -226,6 +230,8 @@ def _calibrate(setup: Setup, out_of_fold_NK: Floats | None) -> tuple[Calibration
     calibration = calibrate(logits_NK, setup.validation.codes)
     setup.classifier.divide_logits(calibration.temperature)
     logger.info("calibration: %s", calibration)
+    # Computed again, because dividing the head rounds in another way than dividing its logits. The logits of folds are
+    # those of other models, so they are divided.
     if out_of_fold_NK is None:
         return calibration, compute()
     return calibration, out_of_fold_NK / np.float32(calibration.temperature)
@@ -248,20 +254,12 @@ def _write_final_model(
     work_folder: WorkFolder,
     fingerprint: Fingerprint,
     measured: Mapping[str, MeasuredRows],
-    result: _Result,
+    result: RunResult,
     job: TrainJob,
 ) -> None:
     """Replace the best model by the calibrated one with its description and its report."""
-    meta = describe_model(
-        setup,
-        result.history,
-        {name: result.metrics.get(name) for name in ("validation", "test")},
-        result.calibration,
-        confidence=round(float(softmax(measured["validation"].logits_NK).max(axis=1).mean()), 4),
-        baseline=result.baseline,
-        self_training=result.self_training,
-        learning_curve=result.learning_curve,
-    )
+    confidence = round(float(softmax(measured["validation"].logits_NK).max(axis=1).mean()), 4)
+    meta = describe_model(setup, result, confidence)
     history = to_rows(result.history)
 
     def make_pages(folder: Path) -> dict[str, str]:
@@ -274,48 +272,10 @@ def _write_final_model(
         content = collect_report(evaluations, meta, **about, **run, history=history)
         return {REPORT_FILE: make_page(content, folder, device, measured)}
 
+    # By the digest of the run, a resumed run knows this model as its own. By that of the test rows, it refuses others.
     test = None if setup.data.test is None else hash_rows(setup.data.test)
     identity = {"run": hash_fingerprint(fingerprint), "test_rows": test}
     work_folder.save_best(setup.save, meta | identity, history, make_pages)
-
-
-def _refuse_other_test_rows(folder: Path, test: ReviewSet | None) -> None:
-    """Refuse test rows on which the finished model in `folder` was not measured.
-
-    Raises:
-        UsageError: they are others, or there were none.
-    """
-    meta = read_meta(folder) or {}
-    if test is None or ("test_rows" not in meta and meta["metrics"]["test"]):  # an older version kept no digest
-        return
-    if (measured := meta.get("test_rows")) != hash_rows(test):
-        raise UsageError(
-            f"{folder} was finished {'with other' if measured else 'without'} test rows, so these would be ignored. "
-            "Measure the model on these rows with sentiment-batch evaluate, or train again with `overwrite=True`."
-        )
-
-
-def _read_result(folder: Path) -> _Result:
-    """What a finished model says about its training.
-
-    Raises:
-        OutputError: its files are damaged.
-    """
-    log = folder / "training_log.csv"
-    try:
-        meta = read_meta(folder) or {}
-        return _Result(
-            history=parse_training_log(log.read_text(encoding="utf-8")),
-            metrics={name: Metrics.from_json(one) for name, one in meta["metrics"].items() if one},
-            calibration=Calibration.from_json(meta["calibration"]) if meta["calibration"] else None,
-            baseline=Baseline.from_json(meta["baseline"]) if meta["baseline"] else None,
-            self_training=SelfTraining.from_json(taught) if (taught := meta.get("self_training")) else None,
-            learning_curve=LearningCurve.from_json(curve) if (curve := meta.get("learning_curve")) else None,
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OutputError(
-            f"{folder} cannot be read: {first_line(error)}. Train again with `overwrite=True`."
-        ) from error
 
 
 @contextlib.contextmanager
@@ -332,7 +292,7 @@ def _explain_lack_of_memory(device: str) -> Iterator[None]:
 
 
 def _describe_machine(device: str) -> str:
-    """What the last bits of a sum depend on, besides the versions of the libraries."""
+    """The hardware and the number of threads, which the last bits of a sum depend on."""
     threads = "" if device.startswith("cuda") else f", {torch.get_num_threads()} threads"
     return describe_hardware(device) + threads
 

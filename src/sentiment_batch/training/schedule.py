@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass, replace
 
 USUAL_EPOCHS = 3
+"""Epochs of a run by default, if they have at least `MIN_STEPS` steps."""
 MIN_STEPS = 100
-"""Optimizer steps of a run by default. Fewer rows than these steps need are gone through more often."""
+"""Least number of optimizer steps of a run by default. Fewer did not suffice for every seed. More made models hardly
+better and too sure of their answers; see "Steps for few rows" in benchmarks/README.md."""
 STEPS_PER_VALIDATION = 1_000
-"""An epoch of more steps than this is validated within, too."""
+"""A long epoch is also validated within, about once in this many steps."""
 MAX_VALIDATIONS_PER_EPOCH = 4
 VALIDATIONS_OF_FEW_ROWS = 5
 """Validations of a run whose epochs are many by default. After each epoch of a few steps, they would take longer than
@@ -30,7 +32,7 @@ class Schedule:
     """True keeps the last state. False keeps that with the lowest validation loss, and training may stop early."""
 
     def without_validation(self, steps_per_epoch: int) -> Schedule:
-        """As many epochs of other rows, which nothing validates.
+        """The schedule of a training on other rows for the same number of epochs, without validations.
 
         Args:
             steps_per_epoch: optimizer steps of an epoch of these rows.
@@ -46,6 +48,7 @@ def plan_schedule(steps_per_epoch: int, epochs: int | None, *, keeps_last: bool 
         epochs: the epochs that the user asks for; None chooses them.
         keeps_last: keep the last state instead of the best one.
     """
+    # Few rows are gone through more often, until there are `MIN_STEPS` steps
     chosen = epochs or max(USUAL_EPOCHS, math.ceil(MIN_STEPS / steps_per_epoch))
     steps = chosen * steps_per_epoch
     if epochs is None and chosen > USUAL_EPOCHS:

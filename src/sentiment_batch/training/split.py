@@ -76,6 +76,8 @@ def assign(
 ) -> Assignment:
     """Split rows by the hash of their text, stratified by label.
 
+    The hash depends on the text and the seed alone, so the order of the rows does not matter.
+
     Equal and nearly equal texts, and rows of one group, stay on one side. A text that occurs in two groups joins them.
     Texts such as "Great!" may occur in most groups. If they would join most rows, the groups stay apart, and the rows
     of such texts never validate.
@@ -87,12 +89,16 @@ def assign(
         val_size: the share of each class's rows to hold back; 0 holds back none.
         near: (N,) the same value for texts that nearly equal one another, and so for equal ones; None takes `keys`.
     """
+    # Hold back a share of each class, by units of rows that stay together
     units = _Units(keys, codes, groups, near)
     validation: set[int] = set()
     for members in units.strata.values():
         validation.update(_hold_back(members, keys, codes, val_size))
+    # Small classes may have got none
     if val_size:
         _hold_back_missing_classes(validation, units, keys, np.where(units.left_out, -1, codes))
+    # Rows of a held-back unit that must not validate are on neither side. They may not train, because their text or
+    # their group is held back.
     order = _sort_rows(keys, codes)
     held = np.array([row in validation for row in order], dtype=np.bool_)
     return Assignment(
@@ -123,6 +129,8 @@ def assign_folds(
         near: as for `assign`.
     """
     units = _Units(keys, codes, groups, near)
+    # Within a class the largest units come first, because small ones can fill what is uneven. Each goes to the fold
+    # with the fewest rows of the class, and among equal ones to that with the fewest rows in all.
     fold_N = np.full(len(codes), -1, dtype=np.int64)
     sizes = np.zeros(folds, dtype=np.int64)
     for _, members in sorted(units.strata.items()):
@@ -132,10 +140,12 @@ def assign_folds(
             own_sizes[fold] += len(unit)
             sizes[fold] += len(unit)
             fold_N[unit] = fold
+    # A class whose rows are all in one fold would be unknown to the model of that fold
     for code in np.unique(codes):
         found = np.unique(fold_N[codes == code])
         if len(found) == 1:
             fold_N[np.isin(units.number_N, units.number_N[codes == code])] = -1
+    # Number the folds that have a row to validate from 0, without gaps
     validates_N = (fold_N >= 0) & ~units.left_out
     used = np.unique(fold_N[validates_N])
     fold_N = np.where(np.isin(fold_N, used), np.searchsorted(used, fold_N), -1)
@@ -163,6 +173,7 @@ class _Units:
         self.conflicting = _find_conflicting(keys, codes)
         """(N,) true if the row's text has more than one label."""
         self.all, self.between = _find_units(keys if near is None else near, groups)
+        """The row numbers of each unit; and (N,) true if a row's text is in several groups that it does not join."""
         self.left_out = self.conflicting | self.between
         """(N,) true if the row never validates."""
         self.strata: dict[int, list[list[int]]] = collections.defaultdict(list)
@@ -199,17 +210,21 @@ def _find_units(
         The row numbers of each unit; and (N,) true if the text of a row occurs in several groups without merging
         them.
     """
+    # Without groups, equal texts are a unit. With groups, units are the connected components of a graph: its nodes are
+    # texts and groups, and each row is an edge between its text and its group.
     component = texts = _to_numbers(keys)
     between = np.zeros(len(texts), dtype=np.bool_)
     if groups is not None and len(texts):
-        # A row without a group is a group of its own.
+        # A row without a group is a group of its own
         places = _to_numbers(
             [("group", group) if group else ("row", row) for row, group in enumerate(name_groups(groups))]
         )
         component = _connect(texts, places)
+        # Unless one group alone is that large: then it is not texts that join most rows
         if _largest_count(component) > MAX_JOINED_SHARE * len(texts) >= _largest_count(places):
             pairs = np.unique(np.stack([texts, places]), axis=1)
             between = (np.bincount(pairs[0]) > 1)[texts]
+            # Each row of such a text gets a text number of its own, which connects nothing
             apart = texts.max() + 1 + np.arange(len(texts))
             component = _connect(np.where(between, apart, texts), places)
     members: dict[int, list[int]] = collections.defaultdict(list)
@@ -225,10 +240,16 @@ def _to_numbers(names: Sequence[Hashable]) -> IntArray:
 
 
 def _connect(texts: IntArray, places: IntArray) -> IntArray:
-    """(N,) the number of the connected component of each row, where rows connect texts and places."""
+    """(N,) the number of the connected component of each row, where rows connect texts and places.
+
+    Args:
+        texts: (N,) text numbers.
+        places: (N,) group numbers.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    # SciPy numbers the nodes of a graph through, so the groups come after the texts
     first = int(texts.max()) + 1
     size = first + int(places.max()) + 1
     graph = coo_array((np.ones(len(texts)), (texts, first + places)), shape=(size, size))
@@ -255,6 +276,7 @@ def _hold_back_missing_classes(validation: set[int], units: _Units, keys: Sequen
         if (codes[held] == code).any():
             continue
         training = np.bincount(codes[~held & (codes >= 0)], minlength=classes)
+        # A unit may hold rows of several classes, and none of them may lose its last training row
         spare = []
         for number in np.unique(units.number_N[codes == code]).tolist():
             unit = units.all[number]
@@ -271,16 +293,22 @@ def _hold_back(members: list[list[int]], keys: Sequence[bytes], codes: IntArray,
     """The rows of one stratum that validate: its units in the order of their keys, as long as they fit."""
     ordered = sorted(members, key=lambda unit: _unit_key(unit, keys, codes))
     wanted = val_size * sum(map(len, ordered))
-    may = ordered[:-1] if wanted else []  # the last unit always trains, or a class might have no training row
+    if not wanted:
+        return []
     rows: list[int] = []
-    for unit in may:
-        if len(rows) + len(unit) / 2 <= wanted:  # skips a group that is too large
+    # The last unit always trains, or a class might have no training row
+    for unit in ordered[:-1]:
+        # A unit is taken if that brings the count nearer to `wanted`. A group that is too large is skipped.
+        if len(rows) + len(unit) / 2 <= wanted:
             rows += unit
     return rows
 
 
 def _unit_key(unit: list[int], keys: Sequence[bytes], codes: IntArray) -> list[tuple[bytes, int]]:
-    """What orders units, independent of the order of rows. Two units may share a text that does not join them."""
+    """The sort key of a unit. It does not depend on the order of the rows.
+
+    It holds all rows, because two units may share a text that does not join them.
+    """
     return sorted((keys[row], int(codes[row])) for row in unit)
 
 

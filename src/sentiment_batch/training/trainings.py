@@ -23,6 +23,7 @@ import numpy as np
 from sentiment_batch.model.stock import load_classifier
 from sentiment_batch.training.checkpoint.history import HistoryEntry, find_best, should_stop, to_rows
 from sentiment_batch.training.checkpoint.state import Snapshot, StateSaver
+from sentiment_batch.training.finished import RunResult
 from sentiment_batch.training.folds import (
     FinishedFold,
     average_histories,
@@ -89,18 +90,16 @@ class Trainings:
         self._num_parts = setup.data.folds.number if setup.data.folds else 1
         self._members = plan.members if plan else 1
         self._snapshot = None if state is None else Snapshot(state, work_folder.read_tensors(state))
-        self._finished: list[FinishedFold] = []
-        """The finished trainings of the folds, which are the teachers if there are students."""
-        self._students: list[FinishedFold] = []
         self._has_students = plan is not None
         self._shares = plan_shares(setup)
-        self._of_fewer_rows: list[FinishedFold] = []
+        # A saved state also holds what each finished training has left, so none of these is trained again
+        values, tensors = self._snapshot or ({}, {})
+        self._finished = restore_folds(values.get("folds", []), tensors)
+        """The finished trainings of the folds, which are the teachers if there are students."""
+        self._students = restore_folds(values.get("students", []), tensors, "students")
+        """The finished students, one for each part."""
+        self._of_fewer_rows = restore_folds(values.get("fewer_rows", []), tensors, "fewer_rows")
         """The finished trainings of the learning curve: those of the first share in all parts, then the next share."""
-        if self._snapshot is not None:
-            values, tensors = self._snapshot
-            self._finished = restore_folds(values.get("folds", []), tensors)
-            self._students = restore_folds(values.get("students", []), tensors, "students")
-            self._of_fewer_rows = restore_folds(values.get("fewer_rows", []), tensors, "fewer_rows")
 
     def run(self) -> TrainedModel:
         """Train to the end. The model to publish is then in the work folder, not calibrated."""
@@ -111,11 +110,13 @@ class Trainings:
     def _train_model(self) -> TrainedModel:
         """All trainings but those of the learning curve."""
         if self._setup.data.folds is None and self._plan is None:
+            # The trainings of a learning curve have changed the weights and the random generators
             setup = self._setup.reset() if self._shares else self._setup
             history = self._train(setup, setup.schedule)
             if should_stop(history, patience := setup.config.settings.patience):
                 logger.info("stopped early: no better validation loss in the last %s validations", patience)
             return TrainedModel(history, setup, self._work_folder.best)
+        # Without folds, there is one part. Each part has as many members as the ensemble, or one.
         for place in range(len(self._finished), self._num_parts * self._members):
             history = self._train_fold(place)
             if find_best(history) is None:
@@ -124,16 +125,19 @@ class Trainings:
 
     def _train_share(self, place: int) -> None:
         """Train on a share of the rows, and keep what the model gives for the rows that validate, but not the model."""
-        logger.info("%s", task := self._name_training() or "training")
+        task = self._name_training() or "training"
+        logger.info("%s", task)
         share, part = divmod(place, self._num_parts)
         setup = with_share(self._take_part(part), part, self._shares[share]).reset()
-        logits_NK = np.full((len(setup.validation), len(setup.config.labels)), np.nan, dtype=np.float32)
+        logits_NK = _make_unknown_logits(setup)
 
+        # The logits of the best state are computed while the classifier has it, so no model needs to be written
         def keep_logits(entry: HistoryEntry | None) -> None:
             nonlocal logits_NK
             if entry is None or entry.best:
                 logits_NK = compute_logits(setup.classifier, setup.validation, setup.config)
 
+        # No state is saved within this training of at most half of the rows. A resumed run repeats all of it.
         history = fit(
             setup.classifier, setup.training, setup.validation, setup.config, setup.schedule, keep_logits, task=task
         )
@@ -141,6 +145,7 @@ class Trainings:
 
     def _join_curve(self) -> list[tuple[float, Floats]]:
         """The shares of the rows with the logits of their models; see `TrainedModel.curve`."""
+        # With folds or teachers, the first member of each part learned from all rows of the part: the share 1
         trainings = [*self._of_fewer_rows, *self._finished[:: self._members]] if self._shares else []
         logits, folds, parts = [one.logits_NK for one in trainings], self._setup.data.folds, self._num_parts
         joined = (
@@ -154,20 +159,29 @@ class Trainings:
         part, member = divmod(place, self._members)
         logger.info("%s", self._name_training())
         setup = with_seed(self._take_part(part), member)
+        # Only the first training of a run has the fresh weights and seeds that `set_up` gave
         if place or setup.data.folds or self._shares:
             setup = setup.reset()
         history = self._train(setup, setup.schedule)
-        if find_best(history) is not None:
-            setup.classifier.load_stock_weights(load_classifier(self._work_folder.best).network)
-            finished = FinishedFold(
-                history=tuple(history), logits_NK=compute_logits(setup.classifier, setup.validation, setup.config)
-            )
-            if self._plan is not None:
-                finished = self._label(setup, finished, self._plan)
-                if setup.data.folds is None and place == 0:  # what is published if the student is no better
-                    self._work_folder.copy_best_to_teacher()
-            self._finish(self._finished, finished, setup.schedule)
+        if find_best(history) is None:
+            return history
+        finished = self._measure_best(setup, history)
+        if self._plan is not None:
+            finished = self._label(setup, finished, self._plan)
+            # The first teacher is published if the student is no better. Training the student replaces `best/`.
+            if setup.data.folds is None and place == 0:
+                self._work_folder.copy_best_to_teacher()
+        self._finish(self._finished, finished, setup.schedule)
         return history
+
+    def _measure_best(self, setup: Setup, history: Sequence[HistoryEntry]) -> FinishedFold:
+        """What a training leaves: its history, and what its best state gives for the rows that validate."""
+        logits_NK = _make_unknown_logits(setup)
+        if find_best(history) is not None:
+            # The classifier has its last weights. The best ones, which may be older or averaged, are on disk.
+            setup.classifier.load_stock_weights(load_classifier(self._work_folder.best).network)
+            logits_NK = compute_logits(setup.classifier, setup.validation, setup.config)
+        return FinishedFold(history=tuple(history), logits_NK=logits_NK)
 
     def _label(self, setup: Setup, finished: FinishedFold, plan: DistillationPlan) -> FinishedFold:
         """Add what a teacher gives for the texts that it labels."""
@@ -180,15 +194,18 @@ class Trainings:
 
     def _teach(self, plan: DistillationPlan) -> TrainedModel:
         """Train the students, and then the model to publish: taught if that gained anything, else as without."""
+        # Choose the texts to learn from, and train the student of each part
         students, folds = Students(self._setup, plan, self._finished), self._setup.data.folds
         setup, self._has_students = self._setup, students.can_learn
         if sure := students.describe():
             logger.info("%s", sure)
         for part in range(len(self._students), self._num_parts) if self._has_students else ():
             setup = self._train_student(students, part)
+        # Compare the students with a model that learned from the labelled rows alone: the first teacher of each part
         found = students.measure(self._students)
         logger.info("%s", found.verdict)
         without = [self._finished[part * self._members] for part in range(self._num_parts)]
+        # Without folds, the model to publish is trained already. With folds, one on all rows follows.
         if folds is None and found.kept:
             return TrainedModel(self._students[0].history, setup, self._work_folder.best, self_training=found)
         if folds is None:
@@ -200,14 +217,10 @@ class Trainings:
         """Train the student of a part, and keep what its saved state gives for the rows that validate."""
         logger.info("%s", self._name_training())
         setup = students.make(self._take_part(part).reset(), part)
-        history = self._train(setup, setup.schedule)
-        logits_NK = np.full((len(setup.validation), len(setup.config.labels)), np.nan, dtype=np.float32)
-        if find_best(history) is not None:
-            setup.classifier.load_stock_weights(load_classifier(self._work_folder.best).network)
-            logits_NK = compute_logits(setup.classifier, setup.validation, setup.config)
-        finished = FinishedFold(history=tuple(history), logits_NK=logits_NK)
+        finished = self._measure_best(setup, self._train(setup, setup.schedule))
         if setup.data.folds is None:
-            # No state is saved, because nothing is trained after it: a resumed run comes back here in seconds.
+            # No state is saved, because nothing is trained after it. A resumed run loads the last state of the student,
+            # finds no step left, and is here again in seconds.
             self._students.append(finished)
         else:
             self._finish(self._students, finished, setup.schedule)
@@ -224,6 +237,7 @@ class Trainings:
         assert folds is not None
         if students is not None:
             setup = students.make(setup, ALL_ROWS)
+        # As many epochs, and not as many steps: all rows are more than those of a fold
         schedule = setup.schedule.without_validation(math.ceil(len(setup.training) / setup.config.batch_size))
         logger.info("training on all rows for %s steps, as many epochs as the folds", f"{schedule.steps:,}")
         history = average_histories(finished)
@@ -239,22 +253,26 @@ class Trainings:
             schedule: its steps.
             history: what to store with the model if nothing validates this training.
         """
-
         unlogged: list[HistoryEntry] = []
 
+        # Three steps for each validation: the model is written, then the state that names it, then the log says so
         def on_candidate(entry: HistoryEntry | None) -> None:
             stored = [entry] if entry else history
             if entry is None or entry.best:
-                self._work_folder.save_best(setup.save, describe_model(setup, stored, {}), to_rows(stored))
+                meta = describe_model(setup, RunResult(history=stored))
+                self._work_folder.save_best(setup.save, meta, to_rows(stored))
             if entry:
                 unlogged.append(entry)
 
         def save(snapshot: Snapshot) -> None:
             self._write(snapshot)
-            while unlogged:  # only now, because without its state a saved model is of no use to a resumed run
+            # Logged only now, because a resumed run drops a model that no state names
+            while unlogged:
                 log_validation(unlogged.pop(), keeps_last=schedule.keeps_last)
 
         def load() -> Snapshot | None:
+            # The state belongs to one training only. It is of none if it was saved between two trainings: such a state
+            # has no epoch, and the next training begins from the base.
             snapshot, self._snapshot = self._snapshot, None
             return snapshot if snapshot and "epoch" in snapshot.values else None
 
@@ -270,16 +288,20 @@ class Trainings:
     def _name_training(self) -> str | None:
         """Which of the trainings is next, such as `teacher 1 of 3 of fold 2 of 5`; None if there is only one."""
         folds = self._setup.data.folds
-        if (done := len(self._of_fewer_rows)) < len(self._shares) * self._num_parts:
+        # 1. The learning curve: all parts of a share, then the next share
+        done = len(self._of_fewer_rows)
+        if done < len(self._shares) * self._num_parts:
             share, part = divmod(done, self._num_parts)
             rows = f"{count_training_rows(self._setup.data, self._shares[share]):,} rows of the learning curve"
             return f"{rows}, fold {part + 1} of {self._num_parts}" if folds else rows
         if folds is None and self._plan is None:
             return None
+        # 2. The folds or the teachers: all members of a part, then the next part
         part, member = divmod(len(self._finished), self._members)
         role = "" if folds else "the teacher"
         if self._members > 1:
             role = f"teacher {member + 1} of {self._members}"
+        # 3. The students, one for each part; then the last training on all rows
         if part == self._num_parts:
             part, role = len(self._students), "the student"
             if part == self._num_parts or not self._has_students:
@@ -293,6 +315,7 @@ class Trainings:
         self._write(Snapshot({"step": 0, "steps": schedule.steps}, {}))
 
     def _write(self, snapshot: Snapshot) -> None:
+        """Save a state of the present training, with what all finished trainings have left."""
         values, tensors = store_folds(self._finished)
         progress = {"folds": values, "training": self._name_training()}
         for name, finished in (("students", self._students), ("fewer_rows", self._of_fewer_rows)):
@@ -300,3 +323,8 @@ class Trainings:
             progress |= {name: more} if more else {}
             tensors |= further
         self._work_folder.save_state(snapshot.values | progress | self._constants, snapshot.tensors | tensors)
+
+
+def _make_unknown_logits(setup: Setup) -> Floats:
+    """(N, K) NaN for all rows that validate, as a training leaves that has diverged."""
+    return np.full((len(setup.validation), len(setup.config.labels)), np.nan, dtype=np.float32)

@@ -35,6 +35,7 @@ class WeightAverage:
 
     def update(self, step: int) -> None:
         """Add the weights after optimizer step `step`, which counts from 1."""
+        # At step 1 the average becomes the weights. Then it keeps a rising share of itself, up to the decay.
         decay = min(self._decay, (step - 1) / (step + GROWTH_POWER))
         weights = [one.detach() for one in self._weights.values()]
         interpolate_in_place(list(self._average.values()), weights, 1.0 - decay)
@@ -61,9 +62,11 @@ class WeightAverage:
         Raises:
             KeyError: a weight is missing.
         """
+        # Copied in place, because the average is on the device of the run, and captured tensors are on the CPU
         for name, one in self._average.items():
             one.copy_(captured[name])
 
     def _swap(self) -> None:
+        # Only references are exchanged, so a validation copies no weights
         for name, weight in self._weights.items():
             weight.data, self._average[name] = self._average[name], weight.data

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -427,3 +428,17 @@ def test_a_full_disk_is_known_in_the_wording_of_rust_libraries(begun, tmp_path):
     work_folder = begun(tmp_path / "model")
     with pytest.raises(OutputError, match=r"model\.training cannot be written: the disk is full"):
         work_folder.save_best(full, META, HISTORY)
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("place", ["model", "deep/model"])
+def test_a_folder_that_a_user_may_not_enter_is_one_line(tmp_path, place):
+    closed = tmp_path / "closed"
+    (closed / "deep").mkdir(parents=True)
+    closed.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(OutputError, match=rf"^{closed / place}[\w.]* cannot be written: permission denied"):
+            WorkFolder(closed / place)
+    finally:
+        os.seteuid(0)

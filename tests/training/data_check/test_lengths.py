@@ -35,20 +35,6 @@ def test_lengths_are_those_before_the_cut():
     assert found["tokens_lost_share"] == pytest.approx((1 + 277) / 500)
 
 
-def test_windows_of_a_text_are_one_text():
-    found = measure_lengths(
-        Tokens(
-            ids=np.zeros(12, dtype=np.int32),
-            offsets=np.array([0, 4, 8, 12]),
-            owners=np.array([0, 0, 1]),
-            cut=np.array([True, False]),
-            uncut_lengths=np.array([6, 4]),
-        ),
-        POLICY,
-    )
-    assert (found["mean"], found["longest"], found["tokens_lost_share"]) == (6.0, 8, 0.0)
-
-
 @given(st.lists(st.integers(2, 5_000), min_size=1, max_size=60))
 def test_the_histogram_holds_every_text_in_bins_of_one_width(whole):
     found = measure_lengths(tokens(whole), POLICY)["histogram"]

@@ -67,6 +67,14 @@ def test_texts_that_train_validate_or_test_are_dropped(read, reviews, caplog):
     assert "76 rows of the Table of unlabelled texts, 2 without a text, 71 with a labelled text" in caplog.text
 
 
+def test_of_tables_without_a_new_text_all_are_named(read, tmp_path):
+    paths = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    for path in paths:
+        path.write_text("text\n \n")
+    with pytest.raises(InputError, match=r"one\.csv, .*two\.csv hold no text that is not labelled: 2 rows"):
+        read(*paths)
+
+
 def test_a_table_without_a_new_text_is_refused(read, reviews):
     with pytest.raises(InputError, match=r"holds no text that is not labelled: 60 rows.*`unlabelled`"):
         read(pa.table({"text": reviews(60).texts}))

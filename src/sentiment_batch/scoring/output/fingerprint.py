@@ -10,10 +10,10 @@ import pyarrow as pa
 import torch
 
 from sentiment_batch.data import formats
-from sentiment_batch.data.readers.input_state import drop_machine_bound, identify_input
+from sentiment_batch.data.file_states import identify_files
+from sentiment_batch.data.readers.input_state import drop_machine_bound
 from sentiment_batch.errors import listed
 from sentiment_batch.locations import make_absolute, without_password
-from sentiment_batch.plugins.registry import BUILT_IN
 from sentiment_batch.report.formatting import format_quantity
 
 if TYPE_CHECKING:
@@ -41,9 +41,8 @@ def read_input_state(reader: Reader, source: str, input_format: str | None) -> A
         input_format: the name of its format, None if the source shows it.
 
     Returns:
-        Plain values for JSON in one of three forms: what the reader of a plugin reports with `identity()`; a list
-        with what `identify_input` gives for each file; or None for an input that has no state, such as a
-        pipe.
+        Plain values for JSON in one of three forms: what the reader of a plugin reports with `identity()`; what
+        `identify_files` gives; or None for an input that has no state, such as a pipe.
 
     Raises:
         InputError: the input is gone.
@@ -51,12 +50,7 @@ def read_input_state(reader: Reader, source: str, input_format: str | None) -> A
     reported = read_reported_state(reader)
     if reported is not None:
         return reported
-    built_in = formats.find_reader_format(source, input_format).owner == BUILT_IN
-    if not built_in and not os.path.isfile(source):
-        return None
-    locations: Sequence[str] = getattr(reader, "locations", [source])
-    found = [identify_input(location) for location in locations]
-    return None if None in found else found
+    return identify_files(reader, source, input_format)
 
 
 def read_reported_state(reader: Reader) -> Any:

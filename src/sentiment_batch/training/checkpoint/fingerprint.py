@@ -52,6 +52,7 @@ def hash_rows(rows: ReviewSet) -> str:
     """The SHA-256 over texts and class numbers in their order."""
     total = hashlib.sha256()
     for text, code in zip(rows.texts, rows.codes.tolist(), strict=True):
+        # With its length, because two texts must not hash like one that is cut elsewhere
         content = text.encode("utf-8", "surrogatepass")
         total.update(f"{code} {len(content)} ".encode() + content)
     return total.hexdigest()
@@ -61,6 +62,7 @@ def _hash_folds(folds: Folds) -> str:
     """The SHA-256 over the fold of each row, which depends on the groups, too."""
     total = hashlib.sha256()
     for places in (folds.training_N, folds.validation_M):
+        # One byte order, so that the digest is the same on every machine
         total.update(f"{len(places)} ".encode() + places.astype("<i8").tobytes())
     return total.hexdigest()
 
@@ -76,6 +78,7 @@ def check_unchanged(work: Path, before: Mapping[str, Any], now: Fingerprint) -> 
     Raises:
         OutputError: something that decides the weights has changed. The message names every change.
     """
+    # A missing value equals None: a setting that came with a later version is None unless it is used
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if names:
         changed = "; ".join(

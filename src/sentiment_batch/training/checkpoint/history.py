@@ -53,6 +53,7 @@ class HistoryEntry:
 
 def is_best(loss: float, history: Sequence[HistoryEntry]) -> bool:
     """True if `loss` is finite and lower than the selection loss of every entry in `history`."""
+    # Written so that an earlier NaN does not count: a comparison with it is false
     return math.isfinite(loss) and not any(entry.selection_loss <= loss for entry in history)
 
 
@@ -63,6 +64,7 @@ def find_best(history: Sequence[HistoryEntry]) -> HistoryEntry | None:
 
 def should_stop(history: Sequence[HistoryEntry], patience: int | None) -> bool:
     """True if the last `patience` validations were all worse than an earlier one; never if `patience` is None."""
+    # 0 if the last validation is the best one; all of them if none is, as after a loss that is no number
     since_best = next((n for n, entry in enumerate(reversed(history)) if entry.best), len(history))
     return patience is not None and since_best >= patience
 
@@ -120,8 +122,9 @@ def format_history_table(rows: Sequence[Mapping[str, Any]], *, width: int = 80, 
         ("", "macro F1", 8, lambda row: f"{row['macro_f1']:.4f}"),
     ]
     if width < MIN_WIDTH_WITH_CALIBRATION or all(row.get("calibrated_loss") is None for row in rows):
-        del columns[4]
+        del columns[4]  # the loss after calibration
     best = max((place for place, row in enumerate(rows) if row["best"]), default=0)
+    # Two lines of heads, then a line for each validation
     lines = ["  ".join(f"{head[part]:>{size}}" for *head, size, _ in columns).rstrip() for part in (0, 1)]
     for place, row in enumerate(rows):
         line = "  ".join(f"{cell(row):>{size}}" for _, _, size, cell in columns)

@@ -50,6 +50,7 @@ def write_model(
     with translate_write_errors(str(folder.parent)):
         write_weights(folder)
         digest = hash_stock_files(folder)
+        # Last, because it holds the digests of the files that are there already
         described[META_FILE] = json.dumps(add_digests(meta, folder), indent=2, ensure_ascii=False) + "\n"
         for file, text in described.items():
             write_text(folder / file, text)
@@ -64,7 +65,7 @@ def write_model(
 def replace_folder(new: Path, target: Path, *, aside: Path) -> None:
     """Rename `new` to `target`. What is at `target` moves to `aside`, and comes back if the renames fail."""
     replaces = target.exists()
-    if replaces:
+    if replaces:  # a folder can only be renamed to a name that is free
         atomic.remove(aside)
     try:
         # Two renames: for a moment there is no model, but never a half-written one.
@@ -99,6 +100,7 @@ def hash_stock_files(folder: Path) -> str | None:
         return None
     total = hashlib.sha256()
     for path in sorted(folder.iterdir()):
+        # Weights, configuration and tokenizer. The description changes when the finished model is measured.
         if path.suffix in {".json", ".safetensors"} and path.name != META_FILE:
             total.update(f"{path.name}\0{hash_file(path)}\0".encode())
     return total.hexdigest()
@@ -108,6 +110,6 @@ def read_run_digest(folder: Path) -> str | None:
     """The digest of the run that made the model in `folder` (see `hash_fingerprint`); None if it names no run."""
     try:
         run = json.loads(read_regular(folder / META_FILE))["run"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # any folder and any JSON may be there
         return None
     return run if isinstance(run, str) else None

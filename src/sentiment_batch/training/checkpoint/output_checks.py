@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from sentiment_batch.data.writers.write_errors import make_write_error
 from sentiment_batch.errors import OutputError, listed
 from sentiment_batch.files.filesystems import local_path
 from sentiment_batch.files.lock import LOCK_FILES
@@ -32,7 +33,7 @@ def resolve_output(name: object) -> Path:
     """The path of the model folder to make; of a link, the folder that it points to.
 
     Raises:
-        OutputError: no folder can have this name, or it is a URL or `-`.
+        OutputError: no folder can have this name, it is a URL or `-`, or this user may not enter a folder above it.
     """
     if isinstance(name, str):
         local = None if name == "-" else local_path(name)
@@ -47,8 +48,11 @@ def resolve_output(name: object) -> Path:
         if output.is_symlink():
             output = Path(os.path.realpath(output))
         str(output).encode("utf-8")  # libraries in other languages take paths as UTF-8
+        # Names that are too long fail here, and not after an hour of training
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             os.lstat(output.with_name(output.name + WORK_FOLDER_ENDING))
+    except PermissionError as error:
+        raise make_write_error(str(name), error, error.errno) from error
     except (TypeError, ValueError, RuntimeError, OSError) as error:  # no text, no name, no such home, too long
         raise OutputError(f"{name!r} cannot be the name of a model folder. Name a new folder with `output`.") from error
     return output
@@ -60,6 +64,7 @@ def check_replaceable(output: Path, overwrite: bool) -> None:
     Raises:
         OutputError: `output` is a file, a model without `overwrite`, or a folder with other content.
     """
+    # Nothing is there, but the nearest folder above it must be one
     if not output.exists():
         parent = next(one for one in output.absolute().parents if one.exists())
         if not parent.is_dir():
@@ -69,6 +74,7 @@ def check_replaceable(output: Path, overwrite: bool) -> None:
         raise OutputError(f"{output} is a file, but a model is a folder. Choose another `output`.")
     if not any(output.iterdir()):
         return
+    # Only a model is replaced, and only by consent. What stands beside its files would be lost with it.
     if not (output / "config.json").exists() or not any(output.glob("*.safetensors")):
         raise OutputError(f"{output} holds other things than a model, so it is not replaced. Choose another `output`.")
     if not overwrite:

@@ -51,6 +51,7 @@ class TrainState:
     average: WeightAverage | None
     """Moving average of the weights, if the run has one. The average is what is validated and saved."""
     device: str
+    """The name of the device, such as `cpu` or `cuda:0`."""
     steps: int
     """Optimizer steps of the whole run, unless it stops early."""
     started: float = field(default_factory=time.perf_counter)
@@ -84,6 +85,7 @@ class TrainState:
     def capture(self) -> Snapshot:
         """The whole state with the random generators. It draws no number and changes no weight."""
         tensors = {f"weights.{name}": one for name, one in self.classifier.state_dict().items()}
+        # AdamW numbers the parameters, and keeps two moments and the step of each
         for number, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"adamw.{number}.{name}": one for name, one in moments.items()}
         if self.average:
@@ -106,7 +108,11 @@ class TrainState:
         return Snapshot(values, {name: one.detach().cpu().contiguous() for name, one in tensors.items()})
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Become what `capture` saw. `restore_random` follows when the iterator of the DataLoader exists."""
+        """Become what `capture` saw.
+
+        The random generators are left to `restore_random`: an iterator of the DataLoader draws a number when it is
+        made, so they are restored after that.
+        """
         values, tensors = snapshot
         self.classifier.load_state_dict(_without_prefix("weights.", tensors))
         self.optimizer.load_state_dict(self._optimizer_state(tensors, values["rates"]))
@@ -114,9 +120,11 @@ class TrainState:
         self.micro_batches.max_tokens = values["part_tokens"]
         if self.average:
             self.average.restore(_without_prefix("average.", tensors))
+        # On the device, where the mean of these and of later ones is computed: its last bits depend on the device
         self.losses = list(tensors["losses"].to(self.device).unbind())
         self.history = from_rows(values["history"])
         self.epoch, self.batches_done, self.step = values["epoch"], values["within"], values["step"]
+        # As if the run had begun that long ago, so that the interruption is not counted
         self.started = time.perf_counter() - values["seconds"]
 
     def _optimizer_state(self, tensors: Tensors, rates: list[float]) -> dict[str, Any]:
@@ -145,6 +153,7 @@ class StateSaver:
 
     def is_due(self) -> bool:
         """True if a state is due between two validations. Only the clock decides. It does not affect the weights."""
+        # Two limits: a crash should cost little work, and saving should cost little time on a slow disk
         since = time.perf_counter() - self._last_save
         return since >= MIN_SECONDS_BETWEEN_SAVES and self._save_seconds <= MAX_SAVING_SHARE * since
 
@@ -167,6 +176,7 @@ def capture_random(device: str) -> tuple[dict[str, Any], Tensors]:
 
     Other CUDA devices are left out: the run draws nothing from their generators, and must not change them.
     """
+    # Plain numbers instead of pickles, which would run code when they are read
     _, words, place, has_gauss, gauss = np.random.get_state(legacy=True)
     version, numbers, next_gauss = random.getstate()
     tensors = {

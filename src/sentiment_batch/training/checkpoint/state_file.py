@@ -44,13 +44,14 @@ def write_state(folder: Path, values: dict[str, Any], tensors: dict[str, torch.T
 
     path = _choose_tensor_file(folder, values["step"])
     try:
+        # The tensors must be on disk before state.json names them
         save_file(tensors, path)
         atomic.sync_file(path)
         atomic.sync_folder(folder)
         content = values | {"format": STATE_FORMAT, "file": path.name, "tensors": hash_file(path)}
         atomic.write_whole(folder / STATE_NAME, checked_json(content))
     finally:
-        # After a failure, too: a half-written file would keep the disk full.
+        # After a failure, too, because a half-written file would keep the disk full
         with contextlib.suppress(OutputError):
             remove_waste(folder)
 
@@ -88,14 +89,14 @@ def read_state_tensors(folder: Path, values: dict[str, Any]) -> dict[str, torch.
     """
     from safetensors.torch import load_file
 
-    path = _tensor_file(folder, values)
+    path = folder / values["file"]
     try:
         digest = hash_file(path)
     except OSError as error:
         raise make_state_error(path, error.strerror or first_line(error)) from error
     if digest != values["tensors"]:
         raise make_state_error(path, "its SHA-256 is not the one it was written with")
-    # Copied, because loaded tensors lie in the mapped file, which is removed when the next state is written.
+    # Copied, because loaded tensors lie in the mapped file, which is removed when the next state is written
     return {name: one.clone() for name, one in load_file(path).items()}
 
 
@@ -106,8 +107,8 @@ def remove_waste(folder: Path) -> None:
         OutputError: the state is damaged; nothing was removed.
     """
     values = read_state(folder)
-    in_use = set() if values is None else {_tensor_file(folder, values)}
-    _remove_files(folder, except_for=in_use | {folder / STATE_NAME})
+    in_use = set() if values is None else {STATE_NAME, values["file"]}
+    _remove_files(folder, except_for=in_use)
 
 
 def remove_state(folder: Path) -> None:
@@ -128,21 +129,21 @@ def make_state_error(path: Path, why: str) -> OutputError:
     )
 
 
-def _remove_files(folder: Path, *, except_for: Collection[Path] = ()) -> None:
+def _remove_files(folder: Path, *, except_for: Collection[str] = ()) -> None:
+    """Remove the files that this module makes, except for some names."""
     for path in folder.iterdir():
-        if STATE_FILES.fullmatch(path.name) and path not in except_for:
+        if STATE_FILES.fullmatch(path.name) and path.name not in except_for:
             atomic.remove(path)
 
 
 def _choose_tensor_file(folder: Path, step: int) -> Path:
-    """A file for new tensors. It is never that of the state in `folder`, which may be of the same step."""
+    """A file for new tensors. It is never that of the state in `folder`, which may be of the same step.
+
+    Each training of a run counts its steps from 0, so two states can have the same step.
+    """
     name = f"state-{step}.safetensors"
     with contextlib.suppress(OutputError):
         before = read_state(folder)
-        if before is not None and _tensor_file(folder, before).name == name:
+        if before is not None and before["file"] == name:
             return folder / f"state-{step}b.safetensors"
     return folder / name
-
-
-def _tensor_file(folder: Path, values: dict[str, Any]) -> Path:
-    return folder / str(values.get("file", f"state-{values['step']}.safetensors"))

@@ -78,8 +78,10 @@ class WorkFolder:
         self._best_digest: str | None = None
         self._teacher_digest: str | None = None
         self._begun = False
-        check_work_folder(self.path)
-        self._check_output()
+        with translate_write_errors(str(self.path)):  # this user may not be allowed to look into a folder
+            check_work_folder(self.path)
+            self._check_output()
+        # A new folder is made by `begin`, so that a run which is refused earlier leaves nothing
         if self.path.exists():
             self._take_lock()
 
@@ -98,6 +100,7 @@ class WorkFolder:
             if state:
                 check_unchanged(self.path, state["fingerprint"], fingerprint)
             self.finished = self.resume and self._is_published(state, hash_fingerprint(fingerprint))
+            # Refuse what cannot be resumed or replaced. Then leave nothing but the state and the models that it names.
             if not self.finished:
                 self._refuse_finished_by_another(state)
                 check_replaceable(self.output, self._overwrite)
@@ -165,6 +168,7 @@ class WorkFolder:
             if self._teacher_digest is not None:
                 models["teacher"] = self._teacher_digest
             state_file.write_state(self.path, values | models, tensors)
+            # Only now: until the new state was on disk, the old one named this model
             delete_folders(self.old, under=self._new)
 
     def read_tensors(self, values: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -183,6 +187,7 @@ class WorkFolder:
             OutputError: something that may not be replaced came to the output during the training, or the disk fails.
         """
         if not self.finished:
+            # Again, because others may have put something there while the run trained
             check_replaceable(self.output, self._overwrite)
             with translate_write_errors(str(self.output)):
                 replace_folder(self.best, self.output, aside=self._replaced)
@@ -221,6 +226,7 @@ class WorkFolder:
             return
         try:
             with contextlib.suppress(OSError):
+                # The state before the best model: a state without its model could not be resumed
                 delete_folders(self.old, self._replaced, under=self._new)
                 state_file.remove_state(self.path)
                 delete_folders(self.best, under=self._new)
@@ -283,7 +289,11 @@ class WorkFolder:
         )
 
     def _is_published(self, state: Mapping[str, Any] | None, run: str) -> bool:
-        """True if the output is the model of this very run, which was killed while it cleared up, or later."""
+        """True if the output is the model of this very run, which was killed while it cleared up, or later.
+
+        The last act of a run moves `best/` to the output. While `best/` is replaced it is missing, too, but then `old/`
+        and `new/` are both there.
+        """
         no_more_to_do = state is None or state["best"] is not None
         being_replaced = self.old.exists() and self._new.exists()
         return no_more_to_do and not self.best.exists() and not being_replaced and read_run_digest(self.output) == run
@@ -301,7 +311,8 @@ class WorkFolder:
         if state is None or state["best"] is None:
             return
         self._best_digest = state["best"]
-        if hash_stock_files(self.best) != self._best_digest:  # killed after a later best model, before its state
+        # A run that was killed after a later best model, but before its state, has the model of its state in `old/`
+        if hash_stock_files(self.best) != self._best_digest:
             if hash_stock_files(self.old) != self._best_digest:
                 raise state_file.make_state_error(self.best, "it is not the best model of the run's state")
             delete_folders(self.best, under=self._new)
@@ -323,10 +334,14 @@ class WorkFolder:
 
     def _clear(self, *, keep_best: bool, keep_state: bool) -> None:
         """Delete what does not belong to the run that begins."""
+        # Killed between the two renames that replace `best/`
         if keep_best and self.old.exists() and not self.best.exists():
             self.old.rename(self.best)
         delete_folders(self.old, self._replaced, under=self._new)
-        (state_file.remove_waste if keep_state else state_file.remove_state)(self.path)
+        if keep_state:
+            state_file.remove_waste(self.path)
+        else:
+            state_file.remove_state(self.path)
         if not keep_best:
             delete_folders(self.best, under=self._new)
             self._remove_teacher_files()

@@ -67,6 +67,7 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
     Returns:
         `counts` and all that the check adds to it, as plain values.
     """
+    # Counts of repeated texts, and of texts that files have in common
     all_rows = splits.all_rows
     num_texts = len(np.unique(all_rows.equal))
     summary = {
@@ -80,6 +81,7 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
         "overlap_with_test": count_equal_texts(splits.training, splits.test) if splits.test else 0,
         "overlaps": find_overlaps(splits),
     }
+    # Columns that look like groups, if the user has named none: on both sides of the split, and of each other file
     candidates = {}
     if not splits.group_column:
         pairs = [("", *splits.first_split())] if not splits.validation_file else []
@@ -95,11 +97,17 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
         *check_groups(splits, candidates),
     ]
     likely = {name or "held back": [one.to_json() for one in found] for name, found in candidates.items() if found}
-    groups = _count_groups(splits) if splits.group_column else {"column": None, "likely": likely} if likely else None
+    groups = None
+    if splits.group_column:
+        groups = _count_groups(splits)
+    elif likely:
+        groups = {"column": None, "likely": likely}
+    # The lengths need the tokenizer of the base, so `add_lengths` puts them in their place later
     return summary | {"groups": groups, "lengths": None, "findings": [one.to_json() for one in sort_findings(findings)]}
 
 
 def _count_groups(splits: ReviewSplits) -> dict[str, Any]:
+    """The named group column, its numbers of groups and of rows without one, and the rows of shared groups by file."""
     groups = splits.all_rows.groups or []
     return {
         "column": splits.group_column,

@@ -105,8 +105,10 @@ def find_group_columns(training: ReviewSet, held_out: ReviewSet) -> list[GroupCa
         held_out: the rows to validate or test on.
     """
     candidates = []
-    first = np.unique(training.near, return_index=True)[1]  # repeated texts agree, and are on one side anyway
+    # Each text once, because repeated texts agree, and are on one side anyway
+    first = np.unique(training.near, return_index=True)[1]
     for column in training.others.keys() & held_out.others.keys():
+        # One numbering for both sides; a row without a value has a number below 0
         values = to_codes(concatenate_dictionaries([training.others[column], held_out.others[column]]))
         trained, other = values[: len(training)], values[len(training) :]
         shared = int(((other >= 0) & np.isin(other, trained)).sum())
@@ -137,6 +139,7 @@ def _measure_agreement(values: IntArray, classes: IntArray) -> tuple[int, float,
         The number of repeated values, the rows for each on average, the agreement of labels, and the agreement by
         chance. None if the values are no groups, or agree by chance.
     """
+    # Only values that repeat can agree. Few such values, or many rows for each, make a category and no group.
     sizes = np.bincount(values[values >= 0], minlength=1)
     inside = (values >= 0) & (sizes[values] > 1)
     rows, repeated = int(inside.sum()), int((sizes > 1).sum())
@@ -144,11 +147,13 @@ def _measure_agreement(values: IntArray, classes: IntArray) -> tuple[int, float,
         return None
     num_classes = int(classes.max()) + 1
     pairs, counts = np.unique(values[inside] * num_classes + classes[inside], return_counts=True)
-    # For each row, the share of the value's other rows that have its label.
+    # For each row, the share of the value's other rows that have its label
     agreement = float((counts * (counts - 1) / (sizes[pairs // num_classes] - 1)).sum() / rows)
+    # By chance, two rows have one label with the sum of the squared shares of the labels, as in Cohen's kappa
     shares = np.bincount(classes[inside]) / rows
     chance = float((shares**2).sum())
     kappa = (agreement - chance) / (1 - chance) if chance < 1 else 0.0
-    deviation = np.sqrt(2 * chance * (1 - chance) / rows)  # as if no row were in more than one pair
+    # The deviation of a share of rows / 2 independent pairs, as if no row were in more than one pair
+    deviation = np.sqrt(2 * chance * (1 - chance) / rows)
     clear = kappa >= MIN_KAPPA and agreement - chance >= MIN_DEVIATIONS * deviation
     return (repeated, round(rows / repeated, 1), round(agreement, 4), round(chance, 4)) if clear else None

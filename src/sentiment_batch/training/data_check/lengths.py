@@ -36,8 +36,8 @@ def add_lengths(summary: dict[str, Any], tokens: Tokens, policy: TextPolicy, pos
 
 def measure_lengths(tokens: Tokens, policy: TextPolicy) -> dict[str, Any]:
     """The lengths of one or more texts in tokens with the special ones, and what the policy cuts off."""
-    used = np.bincount(tokens.owners, tokens.lengths, minlength=len(tokens.cut)).astype(np.int64)
-    whole = np.maximum(tokens.uncut_lengths, used)
+    # Trainings have no windows, so each text is one segment
+    used, whole = tokens.lengths, tokens.uncut_lengths
     cut = int(tokens.cut.sum())
     median, p95 = np.percentile(whole, [50, 95], method="inverted_cdf")
     return {
@@ -73,6 +73,7 @@ def check_lengths(lengths: Mapping[str, Any], positions: int) -> Iterator[Findin
 
 def _histogram(whole: npt.NDArray[np.int64], p95: int) -> dict[str, list[int]]:
     """The number of texts in bins of one width, up to twice the 95th percentile; the last bin has longer texts, too."""
+    # Bins of a round width, because people read their edges. One very long text must not make all bins wide.
     top = min(int(whole.max()), 2 * p95)
     width = max(1, math.ceil((top + 1) / MAX_HISTOGRAM_BINS))
     step = next(size for size in (1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 40, 50, 64, 80, 100, width) if size >= width)

@@ -61,7 +61,7 @@ def check_overlaps(overlaps: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
 
 
 def _describe_rows(overlap: Mapping[str, Any]) -> str:
-    """Such as `20 validation rows hold a text that is also trained on`."""
+    """The beginning of the finding, such as `20 validation rows hold a text that is also trained on`."""
     kind, count = overlap["kind"], overlap["rows"] or overlap["nearly"]
     rows, verb = ("row", "holds") if count == 1 else ("rows", "hold")
     subject = {"training": f"{rows} of {overlap['of']}", "validation": f"validation {rows}"}.get(kind, f"test {rows}")
@@ -71,7 +71,7 @@ def _describe_rows(overlap: Mapping[str, Any]) -> str:
 
 
 def _describe_details(overlap: Mapping[str, Any]) -> str:
-    """Such as ` (4.0 %; 5 with another label; 3 more nearly)`."""
+    """The numbers in brackets, such as ` (4.0 %; 5 with another label; 3 more nearly)`; empty if there are none."""
     details = [format_share(overlap["share"])] if overlap["rows"] else []
     details += [f"{overlap['other_label']:,} with another label"] if overlap["other_label"] else []
     details += [f"{overlap['nearly']:,} more nearly"] if overlap["nearly"] and overlap["rows"] else []
@@ -83,10 +83,12 @@ def _pair_training_tables(splits: ReviewSplits) -> list[tuple[str, ReviewSet, st
     all_rows, count = splits.all_rows, len(splits.tables)
     if count < 2:
         return []
+    # The first table that holds each text. Rows of a later table with that text overlap with it.
     first = np.full(int(all_rows.near.max()) + 1, count)
     np.minimum.at(first, all_rows.near, all_rows.files)
     earlier = first[all_rows.near]
     repeats = earlier < all_rows.files
+    # A pair of tables as one number, so that one sort counts the rows of each pair
     pairs, rows = np.unique(earlier[repeats] * count + all_rows.files[repeats], return_counts=True)
     largest = pairs[np.argsort(-rows, kind="stable")][:MAX_OVERLAPS].tolist()
     numbers = [divmod(pair, count) for pair in largest]
@@ -97,6 +99,7 @@ def _pair_training_tables(splits: ReviewSplits) -> list[tuple[str, ReviewSet, st
 def _compare(name: str, other: ReviewSet, known_name: str, known: ReviewSet, classes: int) -> dict[str, Any]:
     """What rows of `other` have in common with those of `known`."""
     equal = np.isin(other.equal, known.equal)
+    # Text and class as one number
     same_label = np.isin(other.equal * classes + other.codes, known.equal * classes + known.codes)
     return {
         "of": name,

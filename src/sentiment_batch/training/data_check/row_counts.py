@@ -38,6 +38,7 @@ def check_class_sizes(labels: Sequence[str], counts: IntArray, *, weighted: bool
         counts: (K,) their rows.
         weighted: true if the run uses class weights.
     """
+    # Too few rows to learn a class at all
     rare = [f"{label!r} ({n})" for label, n in zip(labels, counts, strict=True) if n < MIN_ROWS_PER_CLASS]
     if rare:
         cure = "Give more rows" if len(rare) == len(labels) else "Give more rows of each such class, or leave it out"
@@ -46,6 +47,7 @@ def check_class_sizes(labels: Sequence[str], counts: IntArray, *, weighted: bool
             weight=0.6,
             level="warning",
         )
+    # Or far fewer than the largest class has
     rarest, most = int(counts.argmin()), int(counts.argmax())
     if counts[most] >= MAX_IMBALANCE * counts[rarest] and not weighted:
         shares = counts / counts.sum()
@@ -70,6 +72,7 @@ def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
         )
     count = len(splits.validation)
     if count < MIN_RELIABLE_VALIDATION:
+        # Half the 95 % interval of a share of 0.9, by the normal distribution
         half_width = 1.96 * math.sqrt(0.9 * 0.1 / count)
         cure = "Hold back more with `val_size`, or set `folds=5`."
         if splits.validation_file or splits.folds:
@@ -80,6 +83,7 @@ def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
             weight=0.2,
             level="warning" if count < MIN_USABLE_VALIDATION else "note",
         )
+    # Rows of one group are alike, so many rows of few groups are worth little more than these groups
     groups = {group for group in splits.validation.groups or () if group is not None}
     if splits.group_column and not splits.validation_file and not splits.folds and len(groups) < MIN_VALIDATION_GROUPS:
         yield Finding(
@@ -112,6 +116,7 @@ def check_repeats(rows: int, counts: Mapping[str, Any]) -> Iterator[Finding]:
         )
     unknown = next(iter(counts["label_unknown"]), None)
     example = "" if unknown is None else f", such as {unknown!r},"
+    # Rows that are left out, by the reason
     for count, condition, cure in (
         (counts["blank"], "hold no text", "Check `text_column`"),
         (counts["label_missing"], "have no label", "Check `label_column`"),
@@ -131,6 +136,7 @@ def check_class_mixes(splits: ReviewSplits) -> Iterator[Finding]:
     training = splits.count_classes(splits.training) / len(splits.training)
     for name, rows in splits.files():
         shares = splits.count_classes(rows) / len(rows)
+        # The total variation distance: the share of rows that would need another class. Few rows differ by chance.
         distance = float(np.abs(shares - training).sum() / 2)
         if distance >= MAX_MIX_DISTANCE and len(rows) >= MIN_USABLE_VALIDATION:
             code = int(np.abs(shares - training).argmax())

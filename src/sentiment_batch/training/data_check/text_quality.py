@@ -84,6 +84,7 @@ def _check_beginnings(training: ReviewSet) -> Iterator[Finding]:
             weight=0.9,
             level="warning",
         )
+    # The same few texts repeated begin alike, too, so different texts are counted
     beginning = common_beginning(training.texts)
     if len(beginning) >= MIN_COMMON_BEGINNING and len(set(training.texts)) >= MIN_TEXTS:
         yield Finding(
@@ -112,6 +113,7 @@ def _share(has_sign: Callable[[str], bool], texts: Sequence[str]) -> float:
 
 def common_beginning(texts: Sequence[str]) -> str:
     """The characters that all of one or more texts begin with."""
+    # Those of the first and the last text in sorted order, because all others lie between them
     return os.path.commonprefix([min(texts), max(texts)])  # noqa: RUF071  (of any strings)
 
 
@@ -122,5 +124,6 @@ def do_beginnings_reveal_classes(texts: Sequence[str], codes: IntArray) -> bool:
         by_class.setdefault(code, set()).add(text)
     if len(by_class) < 2 or min(map(len, by_class.values())) < MIN_TEXTS:
         return False
+    # A beginning that another one begins with is no sign of a class. In sorted order, such two are neighbours.
     ordered = sorted(common_beginning(list(members)) for members in by_class.values())
     return all(not after.startswith(before) for before, after in itertools.pairwise(ordered))

@@ -60,10 +60,11 @@ def measure_vocabulary_fit(backend: Tokenizer, texts: Sequence[str], unknown_id:
         texts: one or more texts; those of the sample are spread evenly over them.
         unknown_id: the id of the token for what the vocabulary lacks; None if there is no such token.
     """
-    step = -(-len(texts) // MAX_SAMPLED_TEXTS)
+    step = -(-len(texts) // MAX_SAMPLED_TEXTS)  # rounded up
     sample = [text[:MAX_SAMPLED_CHARACTERS] for text in texts[::step]]
     tokens = unknown = continued = 0
     for text, encoding in zip(sample, backend.encode_batch(sample, add_special_tokens=False), strict=True):
+        # A token with the same word number as the one before it continues a word
         before = None
         for token, word, (start, stop) in zip(encoding.ids, encoding.word_ids, encoding.offsets, strict=True):
             if any(map(str.isalpha, text[start:stop])):

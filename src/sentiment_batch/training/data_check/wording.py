@@ -52,6 +52,7 @@ def format_inspection(counts: Mapping[str, Any], all_compared: bool, width: int)
         all_compared: False if only a part of the texts was compared.
         width: columns of the terminal.
     """
+    # The classes, or the values as they are written if it is not known what they mean
     rows = counts["classes"] or counts["labels"]
     total = max(1, sum(rows.values()))
     left_out = _describe_left_out({"label_missing_written": {}, **counts})
@@ -106,6 +107,7 @@ def format_finding(finding: Mapping[str, str], width: int) -> str:
 
 def wrap_text(text: str, width: int, first_indent: str, indent: str) -> list[str]:
     """Lines of at most `width` columns. A setting in backquotes and a number with its `%` stay in one line."""
+    # `textwrap` breaks at blanks, so blanks where no line may break are other characters meanwhile
     lines = textwrap.wrap(
         _UNBREAKABLE.sub(lambda match: match[0].replace(" ", "\0"), text),
         width,

@@ -35,6 +35,7 @@ class CurvePoint:
     accuracy_interval: tuple[float, float]
     """Its 95 % interval: how far other validation rows would move it. Other training rows would move it, too."""
     macro_f1: float
+    """Mean of F1 over the classes that have validation rows."""
     baseline_accuracy: float | None
     """Accuracy of a bag of words that learned from the same rows; None without a baseline."""
 
@@ -124,10 +125,12 @@ def measure_curve(
     """
     if models[-1][0] < 1:
         models = [*models, (1.0, validation_NK)]
+    # A share whose training diverged has no point
     known = [(share, logits_NK) for share, logits_NK in models if np.isfinite(logits_NK).all()]
     if len(known) < 2:
         return None
     codes_N = setup.data.validation.codes
+    # The verdict compares the two largest shares: what did twice the rows bring?
     few_N, many_N = (np.equal(logits_NK.argmax(axis=1), codes_N) for _, logits_NK in known[-2:])
     points = [_measure_point(setup, share, logits_NK, baseline) for share, logits_NK in known]
     return LearningCurve(
@@ -139,9 +142,10 @@ def measure_curve(
 
 
 def _measure_point(setup: Setup, share: float, logits_NK: Floats, baseline: Baseline | None) -> CurvePoint:
+    """The figures of the models of one share, on the validation rows; arguments as for `measure_curve`."""
     codes_N = setup.data.validation.codes
     metrics = measure(softmax(logits_NK), codes_N, setup.config.labels)
-    low, high = share_interval(round(metrics.accuracy * len(codes_N)), len(codes_N))
+    low, high = share_interval(round(metrics.accuracy * len(codes_N)), len(codes_N))  # of the number of right rows
     return CurvePoint(
         rows=count_training_rows(setup.data, share),
         accuracy=metrics.accuracy,
@@ -153,7 +157,7 @@ def _measure_point(setup: Setup, share: float, logits_NK: Floats, baseline: Base
 
 def _measure_baseline(setup: Setup, share: float, whole: Baseline) -> float:
     """The accuracy of a bag of words that learns from a share of the training rows; `whole` learns from all."""
-    if share == 1:
+    if share == 1:  # measured before
         return whole.comparisons["validation"].accuracy
     data, seed = setup.data, setup.config.settings.seed
     predicted_N = predict_validation(

@@ -44,9 +44,11 @@ def choose_rows(data: PreparedData, part: int, share: float, seed: int) -> npt.N
     rows_N = data.list_training_rows()[part]
     codes_N = data.training.codes[rows_N]
     drawn_N = np.random.default_rng(seed).permutation(len(rows_N))
+    # Each row gets a place from 0 to 1 among the drawn rows of its class. The rows with the lowest places are taken, so
+    # each share has about the class mix of all rows. The first row of each class has place 0.
     place_N = np.empty(len(rows_N))
     for code in np.unique(codes_N):
-        of_class = drawn_N[codes_N[drawn_N] == code]
+        of_class = drawn_N[codes_N[drawn_N] == code]  # in the drawn order
         place_N[of_class] = np.arange(len(of_class)) / len(of_class)
     first = np.argsort(place_N, kind="stable")[: round(share * len(rows_N))]
     return rows_N[np.sort(first)]
@@ -77,6 +79,7 @@ def describe_curve_cost(setup: Setup) -> str:
     data = setup.data
     sizes, full = [count_training_rows(data, share) for share in shares], count_training_rows(data, 1.0)
     parts = len(data.list_training_rows())
+    # Work is counted in rows times epochs, because trainings on few rows have more epochs
     work = parts * sum(size * _plan_schedule(setup, size).epochs for size in sizes) / (full * setup.schedule.epochs)
     rows = " and ".join(f"{size:,}" for size in sizes)
     return (

@@ -68,6 +68,7 @@ def plan_distillation(settings: TrainSettings, unlabelled: UnlabelledTexts | Non
 
 def describe_cost(setup: Setup, plan: DistillationPlan) -> list[str]:
     """Sentences that say what will be done, how the gain is measured, and how long the training takes."""
+    # With folds: the teachers of each fold, a student for each fold, and a last training on all rows
     folds = setup.data.folds.number if setup.data.folds else None
     teachers, students = plan.members * (folds or 1), (folds or 0) + 1
     trainings = teachers + students
@@ -128,11 +129,11 @@ def label_texts(setup: Setup, texts: Sequence[str], task: str) -> Floats:
         texts: (M,) texts.
         task: the name of the progress bar.
     """
-    parts = [np.empty((0, len(setup.config.labels)), dtype=np.float32)]
+    parts = [np.empty((0, len(setup.config.labels)), dtype=np.float32)]  # so that no texts give (0, K), too
     with show_progress(len(texts), quiet=setup.config.quiet, task=task, unit="text") as bar:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             tokens = setup.tokenizer(texts[start : start + TEXTS_AT_ONCE])
-            codes = np.zeros(len(tokens.cut), dtype=np.int64)
+            codes = np.zeros(len(tokens.cut), dtype=np.int64)  # not read: only logits are computed
             chunk = TokenizedTexts(tokens, codes, setup.training.pad_id)
             parts.append(compute_logits(setup.classifier, chunk, setup.config))
             bar.update(len(codes))

@@ -63,6 +63,7 @@ class SelfTraining:
         """
         if self.gain is None or self.loss is None:
             return False
+        # Not clearly lower: the interval of the gain holds 0 or a gain
         largest_gain = self.gain if self.gain_interval is None else self.gain_interval[1]
         return self.loss < self.loss_without and largest_gain >= 0
 
@@ -72,6 +73,7 @@ class SelfTraining:
         sources = ["unlabelled texts"] if self.unlabelled else []
         sources += [f"the ensemble of {self.ensemble}"] if self.ensemble else []
         what = " and ".join(sources)
+        # No student, or one whose training diverged
         if self.unlabelled and not sum(self.sure.values()) and self.accuracy is None and not self.ensemble:
             return f"{what}: no label of any text has a probability of {self.confidence:g} or more, left out"
         if self.accuracy is None or self.loss is None or self.gain is None:
@@ -80,6 +82,7 @@ class SelfTraining:
             f"accuracy {self.accuracy:.4f} with, {self.accuracy_without:.4f} without; calibrated loss {self.loss:.4f} "
             f"with, {self.loss_without:.4f} without; on {self.rows:,} validation rows"
         )
+        # A student that was measured. Its gain may be one of loss alone, and may be chance.
         if not self.kept:
             return f"{what}: gained nothing, left out ({figures})"
         gained = f"gained {self.gain:.3f} accuracy" if self.gain >= MIN_SHOWN_GAIN else "gained a lower loss"
@@ -128,7 +131,7 @@ def measure_student(
         without_NK: the logits of the model without unlabelled texts and ensemble.
         codes_N: the true classes of the rows.
     """
-    if student_NK is None or not np.isfinite(student_NK).all():
+    if student_NK is None or not np.isfinite(student_NK).all():  # not trained, or its training diverged
         return record
     right_N = find_right(student_NK, codes_N)
     return dataclasses.replace(

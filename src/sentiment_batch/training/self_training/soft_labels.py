@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sentiment_batch.evaluation.calibration import calibrate
 from sentiment_batch.model.probabilities import softmax
 
 if TYPE_CHECKING:
@@ -39,16 +38,11 @@ class PseudoLabels(NamedTuple):
 
 def average_logits(logits: Sequence[Floats]) -> Floats:
     """(N, K) the logarithm of the mean probability that several models give, each (N, K)."""
-    if len(logits) == 1:
+    if len(logits) == 1:  # exact, where the logarithm of a rounded probability would not be
         return logits[0]
     mean_NK = np.mean([softmax(one) for one in logits], axis=0)
     result: Floats = np.log(np.maximum(mean_NK, MIN_PROBABILITY)).astype(np.float32)
     return result
-
-
-def find_temperature(logits_NK: Floats, codes_N: Codes, *, wanted: bool) -> float:
-    """The temperature of the teachers, fitted on labelled rows; 1 if calibration is not `wanted`."""
-    return calibrate(logits_NK, codes_N).temperature if wanted else 1.0
 
 
 def choose_pseudo_labels(
@@ -66,10 +60,12 @@ def choose_pseudo_labels(
         confidence: the lowest probability of the likeliest class.
         weight: the mean weight of a text.
     """
+    # Keep the texts that the calibrated teachers are sure of
     probabilities_MK = softmax(logits_MK / np.float32(temperature))
     indices_S = np.flatnonzero(probabilities_MK.max(axis=1) >= confidence)
     chosen_SK = probabilities_MK[indices_S]
     likeliest_S = chosen_SK.argmax(axis=1)
+    # A class that has more of these texts than its share of the labelled rows weighs less for each of them
     counts_K = np.bincount(likeliest_S, minlength=len(shares_K))
     balance_K = np.minimum(MAX_BALANCE, shares_K * len(indices_S) / np.maximum(counts_K, 1))
     soft_SK: Floats = (chosen_SK * (weight * balance_K[likeliest_S])[:, None]).astype(np.float32)
@@ -99,9 +95,11 @@ def finish_soft_labels(soft_NK: Floats, class_weights: Sequence[float] | None, s
         class_weights: (K,) the weights of the classes in the loss; None if all count the same.
         smoothing: the share of each label to spread over all classes.
     """
+    # The weight of a row, spread evenly over the classes: smoothing moves a share of it there
     spread_N1 = soft_NK.sum(axis=1, keepdims=True) / soft_NK.shape[1]
     smooth_NK = (1 - smoothing) * soft_NK + smoothing * spread_N1
     if class_weights is not None:
         smooth_NK = smooth_NK * np.array(class_weights)
+    # A mean weight of 1 keeps the size of a step. The learning rate is chosen for rows that weigh 1.
     result: Floats = (smooth_NK * (len(smooth_NK) / smooth_NK.sum())).astype(np.float32)
     return result

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sentiment_batch.evaluation.calibration import calibrate
 from sentiment_batch.model.probabilities import softmax
 from sentiment_batch.training.batches import TokenizedTexts
 from sentiment_batch.training.folds import FinishedFold, join_logits
@@ -25,7 +26,6 @@ from sentiment_batch.training.self_training.soft_labels import (
     PseudoLabels,
     average_logits,
     choose_pseudo_labels,
-    find_temperature,
     finish_soft_labels,
     soften_labels,
 )
@@ -65,6 +65,7 @@ class Students:
     def __init__(self, setup: Setup, plan: DistillationPlan, teachers: Sequence[FinishedFold]) -> None:
         self._setup, self._plan, self._teachers = setup, plan, teachers
         self._num_parts = len(teachers) // plan.members
+        # The logits of the teachers for all validation rows, each by teachers that were not trained on the row
         self._validated_NK = self._join([average_logits([one.logits_NK for one in some]) for some in self._by_part()])
         self._student_rows = [self._prepare(part) for part in range(self._num_parts)]
         self.schedule = self._plan_schedule()
@@ -92,10 +93,12 @@ class Students:
             part: the part.
         """
         student = self._prepare(ALL_ROWS) if part == ALL_ROWS else self._student_rows[part]
+        # The labelled rows of the part
         rows_N, data = self._find_rows(part), self._setup.data.training
         pseudo_labels, taught = student.pseudo_labels, student.taught_NK
         codes_N, unlabelled = data.codes[rows_N], self._plan.unlabelled
         soft_NK = soften_labels(codes_N, len(setup.config.labels), None if taught is None else taught[rows_N])
+        # The unlabelled texts after them, in the same two arrays
         texts = [data.texts[row] for row in rows_N.tolist()]
         if unlabelled is not None:
             texts += [unlabelled.texts[place] for place in pseudo_labels.indices_S.tolist()]
@@ -105,6 +108,7 @@ class Students:
             None if weights is None else weights.tolist(),
             setup.config.settings.label_smoothing,
         )
+        # The training reads the soft labels only. The classes complete the record of the texts.
         codes = np.concatenate([codes_N, pseudo_labels.soft_SK.argmax(axis=1)])
         training = TokenizedTexts(setup.tokenizer(texts), codes, setup.training.pad_id, soft_labels)
         return setup.with_texts(training, self.schedule, crops_of_many=STUDENT_CROPS if unlabelled else 0.0)
@@ -140,11 +144,10 @@ class Students:
     def _find_rows(self, part: int) -> npt.NDArray[np.int64]:
         """(N,) the row numbers of the labelled rows that the student of the part learns from."""
         data = self._setup.data
-        if data.folds is None or part == ALL_ROWS:
-            return np.arange(len(data.training))
-        return data.folds.find_training_rows(part)
+        return np.arange(len(data.training)) if part == ALL_ROWS else data.list_training_rows()[part]
 
     def _prepare(self, part: int) -> _StudentRows:
+        """Average what the teachers of a part give, and choose the unlabelled texts to learn from."""
         plan = self._plan
         teachers = self._teachers if part == ALL_ROWS else self._by_part()[part]
         temperature = self._fit_temperature(part)
@@ -165,18 +168,19 @@ class Students:
         """The temperature of the teachers of a part. With folds, it is fitted on the rows of the other parts."""
         folds, codes_N = self._setup.data.folds, self._setup.data.validation.codes
         others_N = np.ones(len(codes_N), dtype=np.bool_)
+        # The rows of the part validate its student, so they must not decide what it learns from
         if folds is not None and part != ALL_ROWS:
             others_N = folds.validation_M != part
-        if not others_N.any():
+        if not others_N.any() or not self._setup.config.settings.calibrate:
             return 1.0
-        wanted = self._setup.config.settings.calibrate
-        return find_temperature(self._validated_NK[others_N], codes_N[others_N], wanted=wanted)
+        return calibrate(self._validated_NK[others_N], codes_N[others_N]).temperature
 
     def _plan_schedule(self) -> Schedule:
         """The schedule of all students that validate. With folds, the last student learns for as many epochs."""
         sizes = [
             len(self._find_rows(part)) + len(one.pseudo_labels.indices_S) for part, one in enumerate(self._student_rows)
         ]
+        # One schedule for all parts, so that the histories of their students can be averaged
         config, folds = self._setup.config, self._setup.data.folds
         steps_per_epoch = math.ceil(statistics.median_low(sizes) / config.batch_size)
         return plan_schedule(steps_per_epoch, config.settings.epochs, keeps_last=folds is not None)

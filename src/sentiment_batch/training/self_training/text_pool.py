@@ -47,10 +47,12 @@ class TextPool:
             digest = hash_words(text, self._seed)  # of the whole text, as those to leave out have it
             if digest in self._left_out:
                 self.labelled += 1
+            # Digests order the texts by chance. So those with the lowest ones are a random sample in any order of rows.
             elif self._limit is None or digest <= self._limit:
                 text = _cut_middle(text)
-                # Of nearly equal texts the first in the alphabet is kept, so the order of the rows does not matter.
+                # Of nearly equal texts the first in the alphabet is kept, so the order of the rows does not matter
                 self._texts[digest] = min(text, self._texts.get(digest, text))
+                # Not at each text above `size`: to prune at twice `size` costs little for each text
                 if len(self._texts) >= 2 * self._size:
                     self._prune()
 

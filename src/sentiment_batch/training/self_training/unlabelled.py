@@ -59,10 +59,12 @@ def read_unlabelled(
     """
     if not job.unlabelled:
         return None
+    # What decides the sample: the labelled texts, which are left out, the seed and the limit
     seed = job.settings.seed
     left_out = {hash_words(text, seed) for text in _list_labelled(data)}
     limit = job.settings.unlabelled_limit or min(TEXTS_PER_LABELLED_ROW * len(data.training), MAX_TEXTS)
     with contextlib.ExitStack() as stack:
+        # All tables are opened before one is read, so that a wrong name shows at once
         tables = [stack.enter_context(_open_table(one, job)) for one in job.unlabelled]
         columns = [_find_texts(job, table, trained) for table in tables]
         source = _describe_source(job, tables, columns, left_out, limit)
@@ -82,8 +84,9 @@ def read_unlabelled(
             )
     logger.info("unlabelled texts: %s", _format_counts(found))
     if not found.texts:
+        verb = "holds" if len(tables) == 1 else "hold"
         raise InputError(
-            f"{table.name} holds no text that is not labelled: {_format_counts(found)}. Name another table with "
+            f"{found.name} {verb} no text that is not labelled: {_format_counts(found)}. Name another table with "
             "`unlabelled`, or leave it out."
         )
     return found
@@ -114,6 +117,7 @@ def _find_texts(job: TrainJob, table: OpenTable, trained: LabelledRows) -> TextC
 
     Logs how the table is read.
     """
+    # Columns that the user named are those of the labelled tables. This table may lack them, and is no error then.
     schema = table.reader.schema
     has_all = all(find_field(schema, name) is not None for name in job.text_columns)
     try:
@@ -157,13 +161,14 @@ def _describe_source(
     job: TrainJob, tables: Sequence[OpenTable], columns: Sequence[TextColumns], left_out: Iterable[bytes], limit: int
 ) -> str | None:
     """The SHA-256 of everything that decides which texts are kept; None for a frame, whose state is unknown."""
+    # All that decides which texts are kept: the files, how they are read, the labelled texts, the limit and the seed
     states = [
         one.location and read_input_state(one.reader, one.location, job.choose_format(given))
         for given, one in zip(job.unlabelled, tables, strict=True)
     ]
     if None in states:
         return None
-    labelled = hashlib.sha256(b"".join(sorted(left_out))).hexdigest()
+    labelled = hashlib.sha256(b"".join(sorted(left_out))).hexdigest()  # sorted, because a set has no order
     decides = {"states": states, "columns": [list(one.names) for one in columns], "labelled": labelled, "limit": limit}
     return hash_json(decides | {"seed": job.settings.seed, "read": repr(job.read_options)})
 

@@ -60,6 +60,7 @@ def store_unlabelled(path: Path, found: UnlabelledTexts) -> None:
     Raises:
         OSError: the file cannot be written.
     """
+    # The digest takes the place of the texts, which are the rows of the file. It shows damage when they are read.
     record = asdict(found) | {"texts": found.digest}
     table = pa.table({"text": pa.array(found.texts, pa.large_string())})
     table = table.replace_schema_metadata({_RECORD: json.dumps(record)})
@@ -79,5 +80,5 @@ def restore_unlabelled(path: Path, source: str) -> UnlabelledTexts | None:
         record = json.loads(table.schema.metadata[_RECORD])
         found = UnlabelledTexts(**record | {"texts": table["text"].to_pylist()})
         return found if found.source == source and found.digest == record["texts"] else None
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):  # the tables are read again instead
         return None
