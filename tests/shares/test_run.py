@@ -98,6 +98,16 @@ def test_a_text_that_repeats_is_no_evidence_of_a_word():
     assert found.words_from == summarize(frame).words_from + 1
 
 
+@pytest.mark.parametrize("places", [["north"], ["south"], [f"shop {n}" for n in range(300)]])
+def test_a_repeated_text_marks_no_words_of_any_group(places):
+    texts = [f"a fine film, seen on {n}" for n in range(1_000, 1_120)]
+    frame = pd.DataFrame({"review": texts, "region": ["north", "south"] * 60, "sentiment": "positive"})
+    regions = places * (300 // len(places))
+    template = pd.DataFrame({"review": "thank you for choosing us", "region": regions, "sentiment": "positive"})
+    found = summarize(pd.concat([frame, template], ignore_index=True), by="region", text_column="review")
+    assert not any(one.words for one in found.groups)
+
+
 def test_two_likely_columns_of_texts_are_said_to_have_no_words(caplog):
     texts = [f"a {'fine film that I liked' if n % 2 else 'dull film that I left'}, {n}" for n in range(80)]
     frame = pd.DataFrame({"text": texts, "content": texts[::-1], "sentiment": ["negative", "positive"] * 40})

@@ -88,12 +88,19 @@ def _check_text(text: Any, number: int) -> str:
 def _explain_block(
     scorer: Scorer, engine: LocalBackend, gradients: IntegratedGradients, texts: Sequence[str]
 ) -> list[Explanation]:
+    """Explain the texts (N,) of one block.
+
+    Rows with a text are computed. The other ones get no label, and their white space is one piece.
+    """
     clean = [str(replace_surrogates(text)) for text in texts]  # the length stays the same
+    # The label and its probability are those of scoring, which may compute in another dtype.
     probabilities_NK = predict_probabilities(scorer, clean)
     full = [number for number, text in enumerate(clean) if is_scored(text)]
     located = locate_tokens(engine.tokenizer, [clean[number] for number in full])
     directions_NK = find_log_odds_directions(probabilities_NK[full])
+    # The logits of a text are the mean over its windows, so each window counts by its share in the mean.
     directions_SK = directions_NK[located.tokens.owners] * _segment_shares(located.tokens)[:, None]
+    # At most the default, whatever was set for scoring: a pass with gradients keeps much more in memory.
     budget = min(engine.description.batch_tokens, choose_batch_tokens(engine.strategy.device, engine.loaded.width))
     own = located.spans[:, 0] >= 0
     weights = gradients.weigh_tokens(located.tokens, own, directions_SK, budget)
@@ -117,10 +124,12 @@ def predict_probabilities(scorer: Scorer, texts: Sequence[str]) -> Floats:
 
 def find_log_odds_directions(probabilities_NK: Floats) -> Floats:
     """The gradients (N, K) of the log-odds of the likeliest label by the logits: 1 for it; the others share -1."""
+    # d/dz of z_k - log(sum of exp(z_j), j != k) is 1 for k, and -p_j / (1 - p_k) for each other label.
     rows = np.arange(len(probabilities_NK)), probabilities_NK.argmax(axis=1)
     others_NK = probabilities_NK.astype(np.float64)
     others_NK[rows] = 0.0
     totals_N1 = others_NK.sum(axis=1, keepdims=True)
+    # If the probabilities of all others are rounded to 0, they share evenly.
     even = 1.0 / (probabilities_NK.shape[1] - 1)
     shared_NK = np.divide(others_NK, totals_N1, out=np.full_like(others_NK, even), where=totals_N1 > 0)
     directions_NK: Floats = -shared_NK.astype(np.float32)

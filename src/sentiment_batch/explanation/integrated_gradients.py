@@ -65,6 +65,7 @@ class IntegratedGradients:
                 "the memory of %s does not hold the model in float32: the weights of words are less exact", device
             )
             self._network = _make_twin(loaded.network, None)
+        # The hook replaces the embeddings in each pass. It is on the twin, so that scoring goes on unchanged.
         try:
             embeddings = self._network.get_input_embeddings()
             with torch.inference_mode(False):
@@ -138,9 +139,11 @@ class IntegratedGradients:
     def _batch(
         self, ids_BT: torch.Tensor, mask_BT: torch.Tensor, own_BT: torch.Tensor, directions_BK: torch.Tensor
     ) -> Floats:
+        """The weights (B, T) of one rectangle; see `weigh_tokens`."""
         attended = None if bool(mask_BT.all()) else mask_BT.long()
         path, total = self._path, torch.zeros(ids_BT.shape, device=ids_BT.device)
         for step in range(PATH_POINTS):
+            # The middle of each of `PATH_POINTS` equal parts of the line (the midpoint rule)
             path.set((step + 0.5) / PATH_POINTS, self._baseline_D, own_BT)
             logits_BK = self._network(input_ids=ids_BT, attention_mask=attended).logits.float()
             if path.calls != 1 or not logits_BK.requires_grad:
@@ -189,6 +192,7 @@ def _find_baseline(weight_VD: torch.Tensor, loaded: LoadedModel) -> torch.Tensor
 def _make_twin(network: Any, dtype: torch.dtype | None) -> Any:
     """A copy of the modules of `network` that shares their weights, or has copies of them in another dtype."""
     twins: dict[int, Any] = {}
+    # `deepcopy` takes what its memo already holds for an object. So it copies the modules, but not these weights.
     with torch.inference_mode(False):
         for weight in (*network.parameters(), *network.buffers()):
             same = weight.clone() if weight.is_inference() else weight.detach()

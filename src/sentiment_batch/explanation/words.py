@@ -81,12 +81,11 @@ class Explanation:
         Args:
             most: the most words of each kind.
         """
-        weighty = [word for word in self.words if _is_weighty(word)]
-        weighty.sort(key=lambda word: -abs(word.weight or 0.0))
-        sides: tuple[list[Word], list[Word]] = [], []
-        for word in weighty:
-            sides[(word.weight or 0.0) < 0].append(Word(word.text.strip(), word.weight))
-        return sides[0][:most], sides[1][:most]
+        weighty = [(word.text.strip(), word.weight or 0.0) for word in self.words if _is_weighty(word)]
+        weighty.sort(key=lambda pair: -abs(pair[1]))
+        speaking_for = [Word(text, weight) for text, weight in weighty if weight > 0]
+        against = [Word(text, weight) for text, weight in weighty if weight < 0]
+        return speaking_for[:most], against[:most]
 
     def to_json(self, most: int) -> dict[str, Any]:
         """Plain values; at most `most` words are named for the label, and as many against it."""
@@ -134,6 +133,7 @@ def weigh_words(
     Returns:
         The pieces, which joined are the text, with weights that are not scaled.
     """
+    # A cut may separate a character from its accents. They are then shown with it, though the model did not see them.
     start, stop = unseen
     if 0 < start < stop:
         start += _count_marks(text[start : min(stop, start + MAX_LEADING_MARKS)])
@@ -166,6 +166,7 @@ def _pieces(text: str, first: int, last: int, tokens: Sequence[tuple[tuple[int, 
     joined = [False] * len(starts)  # True if a unit is joined with the unit before it
     sums = [0.0] * len(starts)
     for (start, stop), weight in tokens:
+        # The units that the token begins and ends in, without blanks at its ends. All units between them are joined.
         left, right = (bisect.bisect(starts, place) - 1 for place in (start, max(stop - 1, start)))
         while left < right and blank[left]:
             left += 1

@@ -11,7 +11,8 @@ from typing import Any
 from sentiment_batch.errors import GateError, UsageError, find_closest, listed
 
 _CONDITION = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*(%?)\s*", re.DOTALL)
-"""A figure, an optional label in brackets, a sign, a number, and an optional percent sign."""
+"""A figure, an optional label in brackets, a sign, a number, and an optional percent sign. The label may itself hold
+brackets, because the last bracket before the sign ends it."""
 OF_A_LABEL = ("share", "corrected")
 """The figures that need a label in brackets."""
 _RANGES = {"rows": (0, math.inf), "loss": (0, math.inf)}
@@ -100,6 +101,7 @@ def apply_gates(gates: Sequence[Gate], figures: Figures) -> list[GateResult]:
     for gate in gates:
         found = figures[gate.figure]
         value = found.get(gate.label or "") if isinstance(found, Mapping) else found
+        # A gate that cannot be checked fails, so that a missing figure never passes unnoticed.
         results.append(GateResult(condition=gate.condition, value=value, failed=value is None or gate.holds(value)))
     return results
 
@@ -121,6 +123,12 @@ def _format_value(value: float | None) -> str:
 
 
 def _parse(condition: str, figures: Collection[str]) -> Gate:
+    """The gate of one condition. The checks go from the form of the condition to what its figure can be.
+
+    Raises:
+        UsageError: the condition has another form, or can never be decided.
+    """
+    # The pattern also lets through numbers such as 1e or 1-2, which `float` refuses.
     match = _CONDITION.fullmatch(condition)
     try:
         limit = float(match[4]) / (100 if match[5] else 1) if match else None
@@ -132,6 +140,7 @@ def _parse(condition: str, figures: Collection[str]) -> Gate:
             f"'{_example(figures)}'."
         )
     figure, label = match[1], match[2]
+    # A common mistake is to write a label in place of a figure.
     if figure not in figures:
         close = find_closest(figure, list(figures))
         hint = f"Did you mean {close!r}? " if close else ""
@@ -153,6 +162,7 @@ def _check_limit(condition: str, figure: str, limit: float, *, is_percent: bool)
         raise UsageError(f"`fail_if` is {condition!r}, but {figure!r} is no share. Give a number without %.")
     if not low <= limit <= high:
         ends = f"is at least {low}" if high == math.inf else f"lies between {low} and {high}"
+        # 30 for a share most likely means 30 percent.
         hint = f", or {limit:g}% if you mean percent" if 1 < limit <= 100 and not is_percent else ""
         raise UsageError(f"`fail_if` is {condition!r}, but {figure!r} {ends}. Give such a number{hint}.")
 

@@ -96,11 +96,13 @@ def build_bare_network(weights: Mapping[str, torch.Tensor], shape: NetworkShape)
         AttributeError, KeyError: the weights have other names than those of the family.
     """
     family, root = FAMILIES[shape.family], _Module()
+    # `a.b.weight` becomes the attribute `weight` of the module `b` of the module `a`.
     for name, tensor in weights.items():
         module, path = root, name.split(".")
         for part in path[:-1]:
             module = vars(module).setdefault(part, _Module(eps=shape.epsilon))
         setattr(module, path[-1], tensor)
+    # What is left are the parts of the family that have no tensors: the activation, and what its head does.
     encoder = getattr(root, shape.prefix)
     for layer in attrgetter(family.layers)(encoder):
         *path, last = family.paths.activation.split(".")
@@ -111,6 +113,7 @@ def build_bare_network(weights: Mapping[str, torch.Tensor], shape: NetworkShape)
     elif family.head == "own":
         head = root.classifier
         root.classifier = lambda x_BTD: head.out_proj(torch.tanh(head.dense(x_BTD[:, 0])))
+    # `build_packed` reads these attributes.
     encoder.embeddings.padding_idx = shape.padding
     root.base_model = encoder
     root.config = SimpleNamespace(model_type=shape.family, hidden_size=shape.width, num_attention_heads=shape.heads)

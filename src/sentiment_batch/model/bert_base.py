@@ -82,6 +82,7 @@ def _convert_config(config: Any, folder: Path) -> Any:
 
 def _rename_weights(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weights of a BERT encoder, in the shapes in which they are stored, under DistilBERT's names."""
+    # Position and token type are added to each token. If the type is constant, one sum can hold both.
     position, token_type = "embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight"
     typed = dict(weights) | {position: weights[position] + weights[token_type][0]}
     renamed = {BERT.rename_weight(name, DISTILBERT): weight for name, weight in typed.items()}
@@ -101,6 +102,7 @@ def _check_equal(bert: Any, encoder: Any, folder: Path, tokenizer: Any) -> None:
             rows = (tokenizer.backend_tokenizer.encode(text).ids[:length] for text in texts)
             states.append([network(input_ids=torch.tensor([row])).last_hidden_state for row in rows])
     for theirs, ours in zip(*states, strict=True):
+        # `not <=` instead of `>`, so that a difference of NaN counts as one.
         if not (theirs - ours).abs().max() <= MAX_DIFFERENCE * theirs.abs().max():
             raise ModelError(
                 f"{folder} cannot be converted: as a DistilBERT it computes something else. Take another base."

@@ -69,6 +69,7 @@ def build_model_card(meta: Mapping[str, Any], name: str) -> str:
         meta: the content of sentiment_batch.json.
         name: the folder's name.
     """
+    # Sets of rows that were not measured, such as a test file that was not given, get no line.
     measured = {what: one for what, one in meta["metrics"].items() if one is not None}
     shown = {key: value for key, value in meta["settings"].items() if value is not None and key != "base"}
     return CARD.format(
@@ -120,6 +121,7 @@ def _describe_teaching(found: Mapping[str, Any]) -> str:
 
 
 def _describe_calibration(found: Mapping[str, Any] | None) -> str:
+    """How the probabilities were calibrated, and what that changed, as sentences."""
     if found is None:
         return "Calibration: none."
     if found["temperature"] == 1.0:

@@ -43,6 +43,7 @@ class EncoderClassifier(nn.Module):
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(encoder.config.dim, num_labels)
+        # As Transformers initializes the layers of a DistilBERT.
         nn.init.normal_(self.linear.weight, std=encoder.config.initializer_range)
         nn.init.zeros_(self.linear.bias)
 
@@ -79,6 +80,7 @@ class EncoderClassifier(nn.Module):
         with torch.random.fork_rng(devices=[]):  # the new model draws initial weights, which may not affect training
             stock = DistilBertForSequenceClassification._from_config(config, attn_implementation=ATTENTION)
         stock.distilbert.load_state_dict(self.encoder.state_dict())
+        # The other rows of the stock head stay zero. They add nothing to the logits.
         weight_KD, bias_K = self.linear.weight.detach().cpu(), self.linear.bias.detach().cpu()
         classes = len(labels)
         with torch.no_grad():
@@ -124,7 +126,7 @@ def load_base(folder: Path) -> tuple[Any, Any]:
         else:
             config.attention_dropout = 0.0
             encoder, info = DistilBertModel.from_pretrained(folder, config=config, **pretrained_arguments())
-        # DistilBERT takes no token types.
+        # A BERT tokenizer would also give token types, which a DistilBERT does not take.
         tokenizer = load_tokenizer(folder, model_input_names=["input_ids", "attention_mask"])
     refuse_other_shapes(folder, info["mismatched_keys"])
     if problem := check_tokens(folder, tokenizer.backend_tokenizer, config.vocab_size):
@@ -133,6 +135,7 @@ def load_base(folder: Path) -> tuple[Any, Any]:
         raise ModelError(
             f"{folder} lacks weights of the encoder: {listed(sorted(info['missing_keys']), 3)}. Fetch it again."
         )
+    # One NaN in the base would make every loss NaN.
     odd = [name for name, weight in encoder.named_parameters() if not weight.isfinite().all()]
     if odd:
         raise ModelError(f"{folder} has weights that are no finite numbers: {listed(odd, 3)}. Take another base.")

@@ -51,6 +51,7 @@ def choose_device(name: str) -> Choice:
     kind, _, number = name.partition(":")
     if kind != "cuda" or (number and not number.isdecimal()):
         raise UsageError(f"`device` is {name!r}; it must be auto, cpu, cuda or cuda:N.")
+    # `cuda` alone is the first device.
     place = int(number or 0)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if place >= count:
@@ -65,8 +66,8 @@ def has_bfloat16(device: str) -> bool:
     """True if the device computes in bfloat16 by hardware."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_capability(device)[0] >= 8
-    # oneDNN also says yes if it would only emulate bfloat16 on an x86 CPU.
-    return onednn_has_bfloat16() and not (_is_x86() and not find_bfloat16_instructions())
+    # oneDNN also returns true if it would only emulate bfloat16 on an x86 CPU.
+    return onednn_has_bfloat16() and (not _is_x86() or bool(find_bfloat16_instructions()))
 
 
 def prefer_bfloat16(device: str) -> tuple[bool, str]:
@@ -135,6 +136,7 @@ def choose_batch_tokens(device: str, width: int) -> int:
     """
     if device == "cpu":
         return max(MIN_CPU_BATCH_TOKENS, min(CPU_BATCH_TOKENS, CPU_BATCH_TOKENS * 384 // width))
+    # The total memory, because the free memory of the moment would make other batches each time.
     gigabytes = torch.cuda.get_device_properties(device).total_memory / 2**30
     return max(4_096, int(CUDA_BATCH_TOKENS_PER_GB * gigabytes * 768 / width) // 1_024 * 1_024)
 

@@ -67,6 +67,8 @@ class ModelFamily:
             return None if is_missing else name
         if not name.startswith(f"{self.layers}."):
             return None
+        # `encoder.layer.3.attention.self.query.weight` has the number 3, the path `attention.self.query` and the kind
+        # `weight`.
         number, _, rest = name.removeprefix(f"{self.layers}.").partition(".")
         path, _, kind = rest.rpartition(".")
         return f"{target.layers}.{number}.{target.paths[self.paths.index(path)]}.{kind}"

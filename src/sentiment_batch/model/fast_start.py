@@ -25,7 +25,7 @@ from sentiment_batch.model.forward.batches import Budget, compute_segment_logits
 from sentiment_batch.model.forward.packed import PackedModel, PackedStrategy, build_packed
 from sentiment_batch.model.forward.parity import PARITY_BATCH_TOKENS
 from sentiment_batch.model.hub import hash_model_folder
-from sentiment_batch.model.stock import LoadedModel, ModelFacts, check_tokenizer, choose_labels
+from sentiment_batch.model.stock import LoadedModel, ModelFacts, check_tokenizer, choose_labels, list_model_labels
 from sentiment_batch.records import Choice
 from sentiment_batch.tokenization.parity_texts import read_parity_texts
 
@@ -108,9 +108,8 @@ def record_for_fast_start(
             return
         if hash_model_folder(folder) != digest:  # it was replaced while it was loaded
             return
-        names = loaded.network.config.id2label
         record = {
-            "names": [str(names[number]) for number in sorted(names)],
+            "names": list(list_model_labels(loaded.network.config)),
             "facts": {name: getattr(loaded, name) for name in STORED_FACTS},
             "dtype": asdict(prepared.dtype),
             "batching": prepared.batching,
@@ -122,7 +121,7 @@ def record_for_fast_start(
 
 
 def _list_conditions(digest: str, settings: ScoreSettings) -> dict[str, Any]:
-    """What a record holds for, as plain values."""
+    """What a record holds for, as plain values. `labels` are not among them, because they are applied at each start."""
     return {
         "digest": digest,
         "versions": {name: version(name) for name in PACKAGES},
@@ -136,7 +135,9 @@ def _find_path(conditions: dict[str, Any]) -> Path:
 
 
 def _restore(folder: Path, record: dict[str, Any], labels: tuple[str, ...] | None) -> FastModel | None:
+    """The model from its files and its record; None if it cannot be packed any more."""
     dtype = Choice(**record["dtype"])
+    # The same steps as a full start, without the checks whose results the record holds.
     weights = load_weights(folder, getattr(torch, dtype.value))
     network, batching = build_packed(build_bare_network(weights, NetworkShape(**record["shape"])), "cpu", dtype.value)
     if network is None or batching != record["batching"]:
@@ -162,6 +163,7 @@ def _equals_fast_start(
     folder: Path, loaded: LoadedModel, strategy: PackedStrategy, tokenizer: TextTokenizer, shape: NetworkShape
 ) -> bool:
     """True if the files of a model give the tokenizer, the weights and the logits that Transformers gave."""
+    # Transformers may change the tokenizer of the file while it loads it, for example for XLM-R.
     if _load_backend(folder).to_str() != loaded.backend.to_str():
         return False
     weights = load_weights(folder, loaded.network.dtype)
@@ -170,6 +172,7 @@ def _equals_fast_start(
     packed, _ = build_packed(build_bare_network(weights, shape), "cpu", "float32")  # the weights have their dtype
     if packed is None:
         return False
+    # Equal weights are not enough, because the walk also depends on the shape, such as the epsilon of the norms.
     tokens, _ = tokenizer(read_parity_texts()).replace_unknown(loaded.vocabulary)
     one, other = (
         compute_segment_logits(replace(strategy, model=model, shape=None), tokens, Budget(PARITY_BATCH_TOKENS))

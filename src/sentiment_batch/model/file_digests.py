@@ -45,6 +45,7 @@ def check_digests(folder: Path, found: Mapping[str, str]) -> None:
     Raises:
         ModelError: a file is not what the training wrote.
     """
+    # If one of the two keys is left, the file was cut or edited, which the comparison below then reports.
     meta = read_object(folder / META_FILE) or {}
     if not {FILES, OWN} & meta.keys():
         return
@@ -56,6 +57,7 @@ def check_digests(folder: Path, found: Mapping[str, str]) -> None:
 
 
 def _digest_content(meta: Mapping[str, Any]) -> str:
+    # A digest cannot cover itself. Sorted keys, so that the order in the file does not matter.
     content = {name: value for name, value in meta.items() if name != OWN}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

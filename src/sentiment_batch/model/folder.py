@@ -128,6 +128,7 @@ def _find_meta_fault(meta: Any) -> str | None:
     if not isinstance(meta, dict) or not {"labels", "text"} <= meta.keys():
         return "it names no labels or text policy"
     text = meta["text"] if isinstance(meta["text"], dict) else {}
+    # The values inside `text` are checked by names with a dot.
     values = meta | {f"text.{name}": value for name, value in text.items()}
     for name, is_right in _META_VALUES.items():
         if (values.get(name) is not None or name in {"labels", "text"}) and not is_right(values[name]):
@@ -140,6 +141,7 @@ def quiet_transformers() -> Iterator[None]:
     """Keep what Transformers prints while it loads off the terminal."""
     from transformers.utils import logging as transformers_logging
 
+    # What the user has set for other programs of this process comes back after the block.
     verbosity = transformers_logging.get_verbosity()
     progress = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(transformers_logging.CRITICAL)

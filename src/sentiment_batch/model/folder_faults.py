@@ -29,6 +29,7 @@ _JSON_FILES = ("config.json", "tokenizer_config.json", "tokenizer.json", "specia
 MAX_SOUGHT_IDS = 1_000
 """Ids that are looked at beyond the last embedding. A list of the whole vocabulary takes up to half a second."""
 _LFS_POINTER = b"version https://git-lfs.github.com/"
+"""How a pointer file of Git LFS begins. A clone without Git LFS holds such files in place of the weights."""
 
 
 def check_folder(folder: Path) -> Path:
@@ -71,6 +72,7 @@ def find_weights(folder: Path) -> list[Path]:
     single = folder / "model.safetensors"
     if single.exists():
         return [single]
+    # `weight_map` holds the file of each weight. One missing file makes the model incomplete, so none is returned.
     named = (read_object(index) or {}).get("weight_map")
     shards = sorted({folder / str(name) for name in named.values()}) if isinstance(named, dict) else []
     return shards if all(shard.exists() for shard in shards) else []
@@ -91,6 +93,7 @@ def explain_load_error(folder: Path, error: Exception) -> str:
     config, tokenizer = (objects.get(name) or {} for name in _JSON_FILES[:2])
     labels, limit = config.get("id2label"), tokenizer.get("model_max_length", 0)
     packages = _list_missing_packages(folder)
+    # What the files show comes first. The error of the library often names only a consequence of it.
     if damaged:
         return f"its {damaged[0]} is damaged, because it holds no JSON object. Fetch it again."
     if packages:
@@ -122,18 +125,22 @@ def refuse_other_shapes(folder: Path, mismatched: Any, num_labels: int | None = 
     Raises:
         ModelError: one has not.
     """
-    for name, stored, asked in sorted(mismatched):
-        outputs = count_outputs(mismatched, num_labels)
+    if not mismatched:
+        return
+    outputs = count_outputs(mismatched, num_labels)
+    if outputs is None:
+        name, stored, asked = min(mismatched)  # the first by name stands for all
         difference = f"asks for {name!r} in the shape {tuple(asked)}, but its weights have {tuple(stored)}"
-        if outputs is not None:
-            difference = f"names {num_labels} labels, but the weights have {outputs} outputs"
-        raise ModelError(
-            f"{folder} cannot be loaded: config.json {difference}. Correct config.json, or fetch the model again."
-        )
+    else:
+        difference = f"names {num_labels} labels, but the weights have {outputs} outputs"
+    raise ModelError(
+        f"{folder} cannot be loaded: config.json {difference}. Correct config.json, or fetch the model again."
+    )
 
 
 def count_outputs(mismatched: Any, num_labels: int | None) -> int | None:
     """The outputs that the weights of a classifier have, if only the head has another shape than asked; else None."""
+    # A head is a weight (outputs, inputs) and a bias (outputs,). If only the outputs differ, all else fits.
     shapes = {(stored[0], asked[0], stored[1:] == asked[1:]) for _, stored, asked in mismatched}
     outputs, asked, same = next(iter(shapes), (None, None, False))
     return outputs if same and asked == num_labels and len(shapes) == 1 else None
@@ -185,7 +192,8 @@ def _list_missing_packages(folder: Path) -> list[str]:
     if (folder / "tokenizer.json").exists():
         return []
     files = [file for file in folder.iterdir() if file.suffix in {".model", ".spm", ".tiktoken"}]
-    is_protobuf = any(file.read_bytes()[:1] == b"\n" for file in files)  # a message of protobuf
+    # A SentencePiece model is a message of protobuf. Its first field has the tag 0x0A, which is a line feed.
+    is_protobuf = any(file.read_bytes()[:1] == b"\n" for file in files)
     needed = ["sentencepiece", "protobuf"] if is_protobuf else ["tiktoken"] if files else []
     return [package for package in needed if not _is_installed(package)]
 

@@ -54,6 +54,7 @@ def resolve_model(name: str, *, setting: Literal["model", "base"] = "model") -> 
         return find_minilm()
     if exists:
         raise ModelError(describe_file(folder))
+    # A misspelt path is reported at once. Only what may be an id is sent to the Hub.
     hint = _suggest_name(folder, setting)
     if _is_path(name):
         raise ModelError(
@@ -76,6 +77,7 @@ def find_hub_problem(repository: str = "distilbert/distilbert-base-uncased") -> 
     def ask() -> None:
         try:
             url = f"{constants.ENDPOINT}/{repository}/resolve/main/config.json"
+            # A status below 500 is an answer, even if this name is unknown there. The download reports that better.
             status = get_session().head(url, timeout=MAX_HUB_SECONDS).status_code
             problems.append(f"it answers with status {status}" if status >= 500 else None)
         except Exception as error:
@@ -90,17 +92,22 @@ def find_hub_problem(repository: str = "distilbert/distilbert-base-uncased") -> 
 
 def _suggest_name(folder: Path, setting: str) -> str:
     """A question that names a model folder beside `folder`, or `minilm` as a base, with nearly its name; else empty."""
-    models: list[str] = []
-    with contextlib.suppress(OSError):
-        models = [path.name for path in folder.parent.iterdir() if (path / "config.json").exists()]
-    closest = find_closest(folder.name, [*models, *([MINILM] if setting == "base" else [])])
-    return "" if closest is None else f" Did you mean {closest if closest == MINILM else folder.parent / closest}?"
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # a folder that cannot be listed only costs the hint
+        names = [path.name for path in folder.parent.iterdir() if (path / "config.json").exists()]
+    if setting == "base":
+        names.append(MINILM)
+    closest = find_closest(folder.name, names)
+    if closest is None:
+        return ""
+    return f" Did you mean {closest if closest == MINILM else folder.parent / closest}?"
 
 
 def _fetch(name: str, hint: str, remedy: str) -> Path:
     """The folder of a model of the Hub, from the Hub's cache or fetched now."""
     from huggingface_hub import snapshot_download
 
+    # The cache comes first, so that a model that was fetched once needs no network.
     patterns = {"allow_patterns": FETCHED_FILES, "ignore_patterns": SKIPPED_FILES}
     with translate_hub_errors(name, hint, remedy):
         with contextlib.suppress(OSError):  # it is not in the cache
@@ -128,6 +135,7 @@ def hash_model_folder(folder: Path) -> str:
     """
     files = hash_files(folder)
     check_digests(folder, files)
+    # Names are a part of the digest, because two files with swapped contents are another model.
     total = hashlib.sha256()
     for name, digest in files.items():
         total.update(f"{name}\0{digest}\0".encode())
@@ -135,4 +143,5 @@ def hash_model_folder(folder: Path) -> str:
 
 
 def _is_path(name: str) -> bool:
+    """True if the name cannot be an id on the Hub, which is `name` or `owner/name`."""
     return name.startswith((".", "/", "~")) or name.endswith(("/", "\\")) or name.count("/") > 1 or "\\" in name

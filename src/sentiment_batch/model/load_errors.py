@@ -43,6 +43,7 @@ def translate_hub_errors(name: str, hint: str, remedy: str) -> Iterator[None]:
     """
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
+    # The order matters: the Hub raises a gated repository as a special case of one that is not found.
     try:
         yield
     except SentimentBatchError:

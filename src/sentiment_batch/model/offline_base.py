@@ -20,6 +20,7 @@ def find_minilm() -> Path:
     Raises:
         ModelError: the package is not installed, or its weights are not the published ones.
     """
+    # The package belongs to another author, so its weights are compared with the published ones at each use.
     folder = _find_package()
     found = hash_file(folder / "model.safetensors")
     if found != MINILM_SHA256:

@@ -46,6 +46,8 @@ def wait_briefly(device: str) -> Iterator[None]:
     done = threading.Event()
     try:
         if device == "cpu" and threads > 1 and not _is_chosen_by_user():
+            # OpenMP counts one thread, and threads - 1 more for each team. With the team of the caller and these teams,
+            # it counts more threads than cores.
             for _ in range(min(MAX_TEAMS, ((os.cpu_count() or 1) - 1) // (threads - 1))):
                 started = threading.Event()
                 threading.Thread(target=_start_team, args=(started, done), daemon=True).start()

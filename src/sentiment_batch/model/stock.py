@@ -115,12 +115,18 @@ def load_classifier(folder: Path, labels: tuple[str, ...] | None = None) -> Load
 
 
 def _load_network(folder: Path) -> Any:
+    """The Transformers model in float32 on the CPU, in eval mode.
+
+    Raises:
+        ModelError: it has no sequence classifier, or its weights and its configuration do not fit.
+    """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     config = AutoConfig.from_pretrained(folder, **SAFE_ARGUMENTS)
     kind = AutoModelForSequenceClassification._model_mapping.get(type(config), None)
     if kind is None:
         raise ModelError(f"{folder} is a {config.model_type} model, which has no sequence classifier. Name another.")
+    # Transformers raises an error if an architecture does not have the attention implementation that is named.
     arguments = pretrained_arguments()
     if not getattr(kind, "_supports_sdpa", False):
         arguments["attn_implementation"] = "eager"
@@ -131,6 +137,7 @@ def _load_network(folder: Path) -> Any:
     if outputs is not None and all(map(is_placeholder_label, config.id2label.values())):
         config.num_labels = outputs  # it names no label, so the weights tell how many there are
         network, info = AutoModelForSequenceClassification.from_pretrained(folder, config=config, **arguments)
+    # Transformers fills what is missing or does not fit with random numbers, and only logs it.
     refuse_other_shapes(folder, info["mismatched_keys"], config.num_labels)
     _refuse_left_out_layers(folder, network, info["unexpected_keys"])
     if info["missing_keys"]:
@@ -159,8 +166,19 @@ def _refuse_left_out_layers(folder: Path, network: Any, unexpected_keys: Iterabl
             )
 
 
+def list_model_labels(config: Any) -> tuple[str, ...]:
+    """What the configuration of a model calls its K labels, in the order of its outputs."""
+    return tuple(str(config.id2label[number]) for number in sorted(config.id2label))
+
+
 def _read_labels(config: Any, folder: Path) -> tuple[str, ...]:
-    names = tuple(str(config.id2label[number]) for number in sorted(config.id2label))
+    """The names of the labels.
+
+    Raises:
+        ModelError: the model gives no probabilities of labels that exclude each other.
+    """
+    names = list_model_labels(config)
+    # For these models a softmax over the outputs means nothing.
     if len(names) < 2 or config.problem_type in {"regression", "multi_label_classification"}:
         raise ModelError(
             f"{folder} gives {config.problem_type or 'a single number'}, not one of several labels. Name another model."
@@ -185,6 +203,7 @@ def choose_labels(names: tuple[str, ...], chosen: tuple[str, ...] | None, folder
             f"UTF-8 cannot hold the labels {', '.join(map(ascii, bad))} of {folder}. Name all of them in order "
             "with `labels`."
         )
+    # LABEL_0 and so on are names that Transformers makes up.
     nameless = all(map(is_placeholder_label, names))
     if chosen is not None:
         if len(chosen) != len(names) or len(set(chosen)) < len(chosen):
@@ -205,6 +224,11 @@ def choose_labels(names: tuple[str, ...], chosen: tuple[str, ...] | None, folder
 
 
 def _check_renaming(names: tuple[str, ...], chosen: tuple[str, ...], folder: Path) -> None:
+    """Warn if the labels that the user set rename those of the model.
+
+    Raises:
+        UsageError: they are the same labels in another order, which would swap them.
+    """
     own, given = ([name.casefold() for name in some] for some in (names, chosen))
     if own == given:
         return
@@ -246,5 +270,6 @@ def _find_max_positions(network: Any, tokenizer_limit: int) -> int:
     modules = [module for name, module in network.named_modules() if name.rpartition(".")[2] in POSITION_EMBEDDINGS]
     configured = getattr(network.config, "max_position_embeddings", None) or 0
     limits = [*map(count_positions, modules), configured, tokenizer_limit]
+    # Some configurations and tokenizers write 0, -1 or 1e30 for "no limit".
     known = [int(limit) for limit in limits if 0 < limit < MAX_TOKENIZER_LIMIT]
     return min(known, default=getattr(network.config, "n_positions", None) or DEFAULT_POSITIONS)

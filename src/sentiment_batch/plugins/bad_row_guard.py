@@ -48,7 +48,7 @@ class BadRowGuard:
         """Check a bad row and pass it on. The plugin's reader gets this method as its `on_bad_row`."""
         why = _find_fault(problem) or self._find_misplacement(problem)
         if why is not None:
-            self._fault = self._fault or self._make_error(why)
+            self._fault = self._fault or self._make_error(why)  # the first fault is the likeliest cause of the others
         elif isinstance(problem, Problem):
             self.on_bad_row(replace(problem, row=int(problem.row)))
 
@@ -90,6 +90,7 @@ class BadRowGuard:
         report = getattr(self._current, "report", None) or self._latest
         if report is None or not isinstance(problem, Problem):
             return None
+        # A row must be reported before its batch, because scoring takes a batch as it comes and never looks back.
         if problem.row < report.returned:
             return f"it reported row {problem.row:,} of {report.label} as a bad row after it had returned that row"
         report.last = max(report.last, int(problem.row))
@@ -101,6 +102,7 @@ def _find_fault(problem: object) -> str | None:
     if not isinstance(problem, Problem):
         return f"it reported an object of the type {type(problem).__name__} as a bad row, not a Problem"
     row: object = problem.row
+    # A bool is an Integral, too. numpy's integers are allowed, because many readers count with them.
     if isinstance(row, bool) or not isinstance(row, numbers.Integral) or row < 0:
         return f"it reported a bad row with row={row!r}; it must be the number of the row in its split, from 0"
     for name, kind in (("where", str), ("reason", str), ("original", bytes)):

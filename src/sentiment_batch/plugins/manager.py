@@ -56,6 +56,7 @@ class Plugins:
     def load_third_parties(self) -> list[Loaded]:
         """Load every installed plugin. A second call returns the same list."""
         if self.third_parties is None:
+            # Sorted, so that the same plugin wins on every machine if two claim the same name.
             found = sorted(self._entry_points(), key=lambda entry_point: str(entry_point.name))
             chosen = _chosen()
             wanted = [entry_point for entry_point in found if chosen is None or entry_point.name in chosen]
@@ -66,6 +67,7 @@ class Plugins:
         return self.third_parties
 
     def _load(self, entry_point: Any) -> Loaded:
+        """Import one plugin and register it. Its error becomes a part of the record, but an interrupt passes."""
         loaded = Loaded(name=entry_point.name, distribution="unknown")
         try:
             if entry_point.dist:
@@ -87,17 +89,20 @@ class Plugins:
         hooks = [caller.name for caller in manager.get_hookcallers(plugin) or []]
         if not hooks:
             raise PluginError("it has no hooks. Mark its functions, such as register_readers, with @hookimpl")
+        # New registries first, so that a hook that fails after another one leaves none of the plugin's formats behind.
         readers, writers, engines = Registry(name), Registry(name), Registry(name, "engine")
         manager.hook.register_readers(registry=readers)
         manager.hook.register_writers(registry=writers)
         manager.hook.register_engines(registry=engines)
         pairs = ((self.readers, readers), (self.writers, writers), (self.engines, engines))
+        # All three are merged before one of them is assigned. So a name that is taken adds nothing either.
         self.readers, self.writers, self.engines = (known.with_all(new) for known, new in pairs)
         return hooks
 
 
 def is_interrupt(error: BaseException) -> bool:
     """True if the user ended the program. All else that is raised in a plugin's code is the plugin's fault."""
+    # `is_signal` marks the exceptions that this package's signal handlers raise.
     return type(error) is KeyboardInterrupt or getattr(error, "is_signal", False)
 
 

@@ -145,6 +145,7 @@ class Registry:
             if not isinstance(values, tuple | list) or not all(isinstance(value, str) for value in values):
                 raise PluginError(f"{given}; both must be tuples of texts.")
         for suffix in suffixes:
+            # `suffix_of` reads the suffix of every location. What it does not give back, no location can have.
             if len(suffix) < 2 or suffix_of(f"file{suffix}") != suffix.lower():
                 raise PluginError(
                     f"{given}; a suffix must begin with a dot, hold no other dot, and not be that of a compression."
@@ -166,11 +167,17 @@ class Registry:
         return f"plugin {self._owner!r} registers the {self._kind} {name!r} with"
 
     def _merge(self, new: Format) -> None:
+        """Add a format.
+
+        Raises:
+            PluginError: another one has its name, a suffix or a scheme.
+        """
         for old in self._formats.values():
             taken = [("name", new.name)] if new.name == old.name else []
             taken += [("suffix", suffix) for suffix in new.suffixes if suffix in old.suffixes]
             taken += [("scheme", scheme) for scheme in new.schemes if scheme in old.schemes]
-            for what, value in taken:
+            if taken:
+                what, value = taken[0]
                 raise PluginError(
                     f"the {self._kind} {what} {value!r} of plugin {new.owner!r} is taken by {old.owner!r}; "
                     f"{_name_cure(new, old)}."
@@ -183,6 +190,7 @@ class Registry:
         Raises:
             PluginError: an entry of `other` has a name, suffix or scheme that is taken.
         """
+        # This registry stays as it is if an entry is refused.
         merged = Registry(self._owner, self._kind)
         merged._formats = dict(self._formats)
         for new in other:
@@ -201,6 +209,8 @@ class Registry:
 
         Built-in formats come first, so that the answer is the same before and after third-party plugins are loaded.
         """
+        # `s3://bucket/reviews.csv` belongs to the CSV reader, whatever plugin claims `s3`. Among plugins, a scheme has
+        # priority over a suffix.
         scheme, suffix = scheme_of(location), suffix_of(location)
         claims = [one for one in self if (scheme and scheme in one.schemes) or suffix in one.suffixes]
         return min(claims, key=lambda one: (one.owner != BUILT_IN, scheme not in one.schemes), default=None)

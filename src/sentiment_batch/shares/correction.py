@@ -50,8 +50,11 @@ class ShareCorrector:
         counts = np.array(confusion, dtype=np.float64)
         generator = np.random.default_rng(SEED)
         rates = counts / counts.sum(axis=1, keepdims=True)
+        # Each row of the confusion is a sample of its class, so its rates are uncertain, too. Each draw is one guess.
         drawn = np.stack([generator.dirichlet(_add_prior(row), INTERVAL_DRAWS) for row in counts], axis=1)
-        # (K, K), and (draws, K, K)
+        # The predicted shares q and the true shares p obey q = rates^T p. So p = (rates^T)^-1 q. The pseudo-inverse
+        # also exists if the model takes two classes for each other so often that the matrix has no inverse.
+        # Shapes: (K, K), and (draws, K, K).
         self._inverse = np.linalg.pinv(rates.T, rcond=MIN_PIVOT)
         self._drawn_inverses = np.linalg.pinv(np.swapaxes(drawn, 1, 2), rcond=MIN_PIVOT)
 
@@ -65,8 +68,10 @@ class ShareCorrector:
         """
         generator = np.random.default_rng(SEED + 1)  # the same rows have the same interval in every group
         shares = _to_shares(self._inverse @ (rows / rows.sum()))
+        # Draw d pairs one guess of the rates with one guess of the predicted shares.
         drawn = generator.dirichlet(_add_prior(rows), INTERVAL_DRAWS)
         corrected = _to_shares(np.einsum("dij,dj->di", self._drawn_inverses, drawn))
+        # The prior moves the draws a little. So the interval could miss the share itself, and is widened then.
         low, high = np.percentile(corrected, TAIL_PERCENTILES, axis=0)
         return shares, np.stack([np.minimum(low, shares), np.maximum(high, shares)], axis=1)
 
@@ -102,6 +107,8 @@ def _to_shares(values: Floats) -> Floats:
 
     Source: Duchi et al. 2008, "Efficient projections onto the l1-ball for learning in high dimensions", figure 1.
     """
+    # The projection subtracts one number from all values and cuts off below 0. `excess[i]` is this number if the i + 1
+    # largest values stay above 0. The right i is the last one for which they do.
     ordered = -np.sort(-values, axis=-1)
     excess = (np.cumsum(ordered, axis=-1) - 1) / np.arange(1, values.shape[-1] + 1)
     last = (ordered > excess).sum(axis=-1, keepdims=True) - 1

@@ -38,6 +38,7 @@ def refuse_unknown_figures(gates: Sequence[Gate], known: KnownModel | None) -> N
     Raises:
         UsageError: there is such a gate.
     """
+    # A gate that cannot be computed fails the command now, not after an hour of reading.
     missing = {}
     for name in ("unlike", "expected_accuracy"):
         if known is None or getattr(known, name) is None:
@@ -58,5 +59,6 @@ def refuse_unknown_labels(gates: Sequence[Gate], summary: ShareSummary) -> None:
         missing |= dict.fromkeys(("unsure", "mean_score"), "the table has no scores")
     if summary.is_changed:
         missing |= dict.fromkeys(("unlike", "expected_accuracy"), "the manifest is about another number of rows")
+    # A table without a single label says nothing about which labels exist.
     labels = summary.labels if summary.total.rows > summary.total.no_text else None
     refuse_unknown(gates, labels=labels, missing=missing)

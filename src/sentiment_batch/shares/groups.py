@@ -41,6 +41,7 @@ def build_summary(counted: Counted, name: str, known: KnownModel | None) -> Shar
         corrector=ShareCorrector(known.confusion) if why is None and known and known.confusion else None,
     )
     total, groups = builder.build()
+    # The manifest's figures about the texts hold only for the rows that it describes.
     is_same = known is not None and known.rows == counted.rows
     return ShareSummary(
         table=name,
@@ -86,6 +87,8 @@ class _Builder:
         columns = len(self.counted.request.by)
         sums: dict[Key, dict[int | None, LabelCounts]] = {}
         for (label, *rest), values in self.counted.cells.items(len(self.counted.values) - 1):
+            # A cell counts for all rows and for its group, and in each of these in all and for its period. Without
+            # columns the group is all rows, and the set holds one key.
             for key in {(), tuple(rest[:columns])}:
                 for period in (None, *rest[columns:]):
                     counts = sums.setdefault(key, {}).setdefault(period, LabelCounts.empty(len(self.labels)))
@@ -104,6 +107,7 @@ class _Builder:
         """A group with its periods."""
         names = self.counted.values[-1].names
         periods = [period for period in sums if period is not None]
+        # The number 0 stands for rows without a date, which come last. Other names sort in time.
         periods.sort(key=lambda period: (not period, str(names[period])))
         over = [self._describe(key, period, sums[period]) for period in periods]
         return self._describe(key, None, sums[None], words.get(key, {}), over)
@@ -116,6 +120,7 @@ class _Builder:
         words: Words | None = None,
         over: Sequence[ShareGroup] = (),
     ) -> ShareGroup:
+        """The counts of some rows as a record: of all periods of a group, or of one period."""
         rows, scored = counts.rows.sum(), counts.scored.sum()
         has_scores = self.counted.columns.score is not None
         values = zip(self.counted.request.by, self.counted.values[1:], key, strict=False)
@@ -153,7 +158,7 @@ class _Builder:
     def _find_words(self) -> dict[Key, Words]:
         """The words of all rows and of each group, as far as there are enough texts.
 
-        A text that repeats in a label, or in a label of a group, counts once: a template is no independent text.
+        On each side of a comparison, a text that repeats counts once: a template is no independent text.
         """
         sample, columns = self.counted.sample, len(self.counted.request.by)
         if not sample.texts:
@@ -161,16 +166,23 @@ class _Builder:
         comparer, codes = WordComparer(sample.texts, self.counted.request.words), sample.codes()
         names = [str(name) for name in self.counted.values[0].names]
         words: dict[Key, Words] = {(): {}}
-        keys, inverse = np.unique(codes[:, 1 : 1 + columns], axis=0, return_inverse=True)
-        numbers: dict[str, int] = {}
-        texts = np.array([numbers.setdefault(text, len(numbers)) for text in sample.texts])
-        is_new, is_new_in_group = _mark_first(texts, codes[:, 0]), _mark_first(texts, codes[:, 0], inverse)
+        # Column 0 of the codes is the label, the next ones are the values that make groups.
+        keys, groups = np.unique(codes[:, 1 : 1 + columns], axis=0, return_inverse=True)
+        numbers: dict[tuple[str, int], int] = {}
+        labelled = zip(sample.texts, codes[:, 0].tolist(), strict=True)
+        texts = np.array([numbers.setdefault(one, len(numbers)) for one in labelled])  # by text and label
+        is_new, is_new_in_group = _mark_first(texts), _mark_first(texts, groups)
+        is_in_several_groups = np.bincount(texts, is_new_in_group)[texts] > 1
         for label in range(1, len(names)):
+            # In all rows a label is compared with the other labels, in a group with the same label in other groups.
             has_label = codes[:, 0] == label
             words[()] = {**words[()], names[label]: comparer.compare(has_label & is_new, ~has_label & is_new)}
-            for place, key in enumerate(keys.tolist() if columns else []):
-                inside = is_new_in_group & (inverse == place)
-                found = comparer.compare(has_label & inside, has_label & ~inside)
+            for group, key in enumerate(keys.tolist() if columns else []):
+                is_inside = groups == group
+                # `is_new` marks one row of each text, in any group. It stands for the other groups, unless the text is
+                # in this group alone.
+                outside = is_new & (is_in_several_groups | ~is_inside)
+                found = comparer.compare(has_label & is_new_in_group & is_inside, has_label & outside)
                 words[tuple(key)] = {**words.get(tuple(key), {}), names[label]: found}
         return {key: {label: one for label, one in found.items() if one} for key, found in words.items()}
 

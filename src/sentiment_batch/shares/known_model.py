@@ -56,6 +56,7 @@ def read_known_model(location: str | None, model: str | None) -> KnownModel | No
         return stored
     meta = read_model_meta(model) or {}
     mapping = meta.get("labels")
+    # A stock model of other origin has no sentiment_batch.json. Then only its name is known.
     named = KnownModel(
         source=f"the model {model}",
         labels=_read_names(mapping.get("labels")) if isinstance(mapping, dict) else (),
@@ -76,6 +77,7 @@ def _read_stored(location: str) -> KnownModel | None:
         source="the manifest",
         labels=_read_names(manifest.get("labels")),
         confusion=check_confusion(manifest.get("confusion")),
+        # Every manifest has `settings` and `rows`. Those of earlier releases may lack the other keys.
         has_neutral_band=manifest["settings"].get("neutral_band") is not None,
         prefix=manifest.get("sentiment_column"),
         text_columns=_read_names(described.get("text_columns")),

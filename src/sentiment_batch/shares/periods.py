@@ -78,6 +78,7 @@ class PeriodColumn:
         """
         values = _read_dates(batch, self.column, start)
         times = values if self.written is None else _parse(values, self.written)
+        # A cell without a value has no period. A cell with a value that cannot be read is an error.
         bad = pc.and_(pc.is_null(times), pc.is_valid(drop_blanks(values)))
         if self.written is not None and pc.any(bad).as_py():
             row = pc.index(bad, True).as_py()
@@ -102,10 +103,12 @@ class PeriodColumn:
             InputError: one lies outside of the years 1 to 9999, whose names would not sort in time.
         """
         zone = getattr(times.type, "tz", None)
+        # The zone is taken off, because the bounds have none, and put on again at the end.
         if zone is not None:
             times = times.view(pa.timestamp(times.type.unit))
         if times.type == pa.timestamp("ns"):  # holds the years 1677 to 2262
-            whole = times.cast(pa.timestamp("us"), safe=False)  # rounded towards 1970
+            # The cast rounds towards 1970. So a time before 1970 may fall into a later period.
+            whole = times.cast(pa.timestamp("us"), safe=False)
             too_late = pc.greater(whole.cast(times.type), times)
             return pc.subtract(whole.view(pa.int64()), too_late.cast(pa.int64())).view(pa.timestamp("us", zone))
         first, end = pa.array(_YEARS_1_TO_9999, pa.timestamp("s")).cast(times.type)
@@ -145,6 +148,7 @@ def find_period_column(
             f"column {column!r} holds {kind}, not dates. Convert it to dates such as 2026-04-03 first, name another "
             "column with `over`, or take its values as they are with `by`."
         )
+    # Only texts and numbers are left. The user's form comes first, else one must fit all values of the first rows.
     if date_format is not None:
         _check_format(date_format, every)
         zone = "in the time zone UTC" if "%z" in date_format or date_format == EPOCH else as_written
@@ -173,10 +177,12 @@ def _find_form(column: str, values: pa.Array, every: str) -> str:
     if not len(known):
         return next(iter(_ISO))
     forms = (*_ISO, *FORMATS, *_COARSE_FORMATS.get(every, ()))
+    # A form fits only if it reads every value. 03.04.2026 fits two forms, but 13.04.2026 fits only one of them.
     fitting = _drop_unlikely(known, [form for form in forms if not _parse(known, form).null_count])
     example = known[0].as_py()
     if not fitting:
         raise _make_date_format_error(column, known, every)
+    # ISO 8601 is not ambiguous, so it comes first whatever else fits.
     if len(fitting) == 1 or fitting[0] in _ISO:
         return fitting[0]
     raise InputError(
@@ -198,6 +204,7 @@ def _drop_unlikely(known: pa.Array, fitting: list[str]) -> list[str]:
 
 def _make_date_format_error(column: str, known: pa.Array, every: str) -> InputError:
     """The error for values that no one form fits, with a value that shows why."""
+    # First the likely mistakes: dates that are coarser than the periods, and numbers of seconds.
     coarse = [form for form in _COARSE_FORMATS["year"] if not _parse(known, form).null_count]
     if coarse:
         fine, longer = ("month", "year") if coarse == ["%Y"] else ("day", "month")
@@ -216,6 +223,7 @@ def _make_date_format_error(column: str, known: pa.Array, every: str) -> InputEr
             f"column {column!r} holds {known[0].as_py()!r}, which is no date in a known form. Name the form with "
             "`date_format`, such as '%d.%m.%Y', or name another column with `over`."
         )
+    # The form that reads most values shows a value that is a date, and one that is not.
     date, other = (known[pc.index(pc.is_valid(times), value).as_py()].as_py() for value in (True, False))
     return InputError(
         f"column {column!r} holds {date!r}, which is a date like {form}, but also {other!r}. Write all dates in one "
@@ -272,6 +280,7 @@ def _parse(values: pa.Array, form: str) -> pa.Array:
     if form not in _ISO:
         times = pc.strptime(texts, format=form, unit="us", error_is_null=True)
         return _drop_overflows(texts, pc.if_else(pc.less(pc.year(times), FIRST_YEAR), None, times), form)
+    # One cast reads all texts, but fails for all if one is no date. Then each text is cast by itself, which is slow.
     try:
         texts = pc.replace_substring_regex(texts, _NANOSECONDS, r"\1")
         return texts.cast(_ISO[form])
@@ -292,6 +301,8 @@ def _drop_overflows(texts: pa.Array, times: pa.Array, form: str) -> pa.Array:
     """`times` with null for days that their month lacks, because Arrow reads 30 February as 2 March."""
     if "%z" in form:  # such times are in UTC, so their numbers are not those of the text
         return times
+    # The time is written again and compared with the text. A day too many becomes the 1st, 2nd or 3rd of the next
+    # month, so all later days are right.
     written = pc.strftime(times.cast(pa.timestamp("s"), safe=False), format=form)
     same = pc.equal(_read_numbers(texts), _read_numbers(written))
     return pc.if_else(pc.or_(pc.greater(pc.day(times), 3), same), times, None)
@@ -316,6 +327,7 @@ def _parse_each(texts: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _name_times(times: pa.Array, every: str) -> pa.DictionaryArray:
     """The names of the periods of times (n,), each once in the dictionary."""
+    # Encoded before the names are made, because a table has far fewer periods than rows.
     floors = pc.floor_temporal(times, unit=every).dictionary_encode()
     dates = floors.dictionary
     names = pc.strftime(dates, format={"month": "%Y-%m", "quarter": "%Y", "year": "%Y"}.get(every, "%Y-%m-%d"))

@@ -93,13 +93,14 @@ def summarize_shares(
         for batch in stream_batches(reader):
             counted.add(batch)
             bar.update(batch.num_rows)
-    counted.sample.trim()
+    counted.sample.trim()  # the last texts may not have reached the size at which it trims itself
     return build_summary(counted, name, known)
 
 
 def _prepare(reader: Reader, request: SummaryRequest, known: KnownModel | None) -> Counted:
     """Find the columns."""
     schema = reader.schema
+    # Every named column is checked before a row is read.
     default = (known and known.prefix) or DEFAULT_PREFIX
     columns = find_scored_columns(schema, request.prefix, default)
     for one in request.by:
@@ -109,6 +110,7 @@ def _prepare(reader: Reader, request: SummaryRequest, known: KnownModel | None) 
         check_column(schema, request.over, "over")
         first = read_first_batch(reader)
         period = find_period_column(request.over, first, every=request.every, date_format=request.date_format)
+    # In the order in which `Counted.add` encodes them: the label, the groups, the period.
     labels = ValueNumbers(columns.label, "prefix", MAX_LABELS, blank_is_missing=True)
     groups = [ValueNumbers(one, "by", blank_is_missing=True) for one in request.by]
     periods = [] if request.over is None else [ValueNumbers(request.over, "over")]
@@ -135,6 +137,7 @@ def _find_texts(reader: Reader, request: SummaryRequest, known: KnownModel | Non
     nothing = TextColumns(names=(), assumed=False)
     if not request.words:
         return nothing
+    # The columns that the manifest or the model names, if the table still has all of them.
     stored: Sequence[str] = known.text_columns if known is not None else ()
     has_stored = all(find_field(reader.schema, name) for name in stored)
     try:

@@ -77,6 +77,7 @@ def find_scored_columns(schema: pa.Schema, prefix: str | None, default: str = DE
     for wanted in (prefix, default, DEFAULT_PREFIX):
         if wanted is not None and wanted in names:
             return _make_columns(names, wanted)
+    # Scoring adds two columns whose names belong together, such as `sentiment` and `sentiment_score`.
     found = [name for name in dict.fromkeys(names) if name_score_column(name) in names]
     if len(found) == 1:
         return _make_columns(names, found[0], assumed=True)

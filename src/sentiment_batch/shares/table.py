@@ -12,15 +12,8 @@ from sentiment_batch.data.readers.header_names import make_distinct
 if TYPE_CHECKING:
     from sentiment_batch.shares.result import ShareSummary
 
-_FIGURES = {
-    "share": pa.float64(),
-    "low": pa.float64(),
-    "high": pa.float64(),
-    "corrected": pa.float64(),
-    "corrected_low": pa.float64(),
-    "corrected_high": pa.float64(),
-    "mean_score": pa.float64(),
-}
+_FIGURES = ("share", "low", "high", "corrected", "corrected_low", "corrected_high", "mean_score")
+"""The fields of `LabelShare` that are columns, all of float64."""
 
 
 def make_share_schema(columns: Sequence[str]) -> pa.Schema:
@@ -30,7 +23,8 @@ def make_share_schema(columns: Sequence[str]) -> pa.Schema:
         columns: the columns that make groups. They are empty in the rows about all groups. One with the name of
             another column of the table gets a number.
     """
-    rest = {"period": pa.string(), "label": pa.string(), "rows": pa.int64()} | _FIGURES
+    rest = {"period": pa.string(), "label": pa.string(), "rows": pa.int64()} | dict.fromkeys(_FIGURES, pa.float64())
+    # The columns of the user give way: a column `label` of the user becomes the second one of that name.
     names = make_distinct([*rest, *columns])[len(rest) :]
     return pa.schema([("part", pa.string()), *((name, pa.string()) for name in names), *rest.items()])
 

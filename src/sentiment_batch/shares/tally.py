@@ -63,6 +63,7 @@ class ValueNumbers:
                 f"column {self._column!r} has more than {self._max_values:,} different values, which are too many for "
                 f"a summary. Name another column with `{self._setting}`."
             )
+        # A null gets the number of the entry after the last, which is 0.
         indices = values.indices.fill_null(len(table)).to_numpy(zero_copy_only=False)
         codes: Codes = np.array([*table, 0], dtype=np.int64)[indices]
         return codes
@@ -119,9 +120,12 @@ class CellCounts:
         Raises:
             InputError: there are too many combinations.
         """
+        # A key is a number whose digits, to the base `MAX_VALUES` + 1, are the numbers of the values. Four of them, the
+        # most that there are, stay below 2**63.
         keys = np.zeros(len(scores), dtype=np.int64)
         for column in codes:
             keys = keys * (MAX_VALUES + 1) + column
+        # Each sum of a batch is one `bincount`, without a Python loop over the rows.
         unique, inverse = np.unique(keys, return_inverse=True)
         is_scored = ~np.isnan(scores)
         weights = (
@@ -131,6 +135,7 @@ class CellCounts:
             is_scored & (scores < np.float32(self.unsure_below)),
         )
         sums = np.stack([np.bincount(inverse, weight, len(unique)) for weight in weights], axis=1)
+        # Most batches hold no new key, so the arrays seldom grow.
         places = np.searchsorted(self._keys, unique)
         if not np.array_equal(self._keys[np.minimum(places, len(self._keys) - 1)], unique):
             self._add_keys(unique)
@@ -138,6 +143,11 @@ class CellCounts:
         self._sums[places] += sums
 
     def _add_keys(self, unique: Codes) -> None:
+        """Make room for new keys. They stay sorted, because `add` finds them by binary search.
+
+        Raises:
+            InputError: there are too many keys.
+        """
         keys = np.union1d(self._keys, unique)
         if len(keys) > MAX_CELLS:
             raise InputError(

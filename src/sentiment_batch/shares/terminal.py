@@ -54,6 +54,7 @@ def name_group(one: ShareGroup) -> str:
 
 
 def _format_head(summary: ShareSummary) -> str:
+    """What the table holds, and what is known of the run that scored it."""
     total = summary.total
     lines = [
         f"{escape_line(summary.table)}: {format_quantity(total.rows, 'row')}, {total.no_text:,} of them without a text"
@@ -115,8 +116,10 @@ def _format_groups(summary: ShareSummary, title: str, groups: Sequence[ShareGrou
     columns: list[Column] = [("rows", 11, lambda one: f"{one.rows:,}"), ("no text", 9, lambda one: f"{one.no_text:,}")]
     if summary.total.unsure is not None:
         columns.append(("unsure", 9, lambda one: f"{one.unsure:,}"))
+    # The labels with most rows are shown, in the order of the model.
     columns += [_make_column(label) for label in summary.labels if label in labels]
     name_width = min(NAME_WIDTH, max([12, *(len(name_group(one)) for one in groups)]))
+    # Columns are dropped until the rest fits: first the counts after the rows, then labels from the right.
     while len(columns) > 2 and name_width + sum(size + 2 for _, size, _ in columns) > width:
         columns.pop(1 if columns[1][0] in {"no text", "unsure"} else -1)
     lines = [escape_line(title), "  ".join([" " * name_width, *(f"{head:>{size}}" for head, size, _ in columns)])]

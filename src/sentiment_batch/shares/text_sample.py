@@ -22,13 +22,17 @@ SEED = 0
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class TextSample:
-    """A uniform random sample of rows with their texts. The same rows in the same order give the same sample."""
+    """A uniform random sample of rows with their texts. The same rows in the same order give the same sample.
+
+    Each row gets a random number, its draw. The rows with the smallest draws are the sample.
+    """
 
     texts: list[str] = field(default_factory=list)
     _codes: list[Codes] = field(default_factory=list)
     """The number of the label of each row, then those of its values."""
     _draws: list[float] = field(default_factory=list)
     _limit: float = 1.0
+    """A row with a larger draw than this cannot be in the sample any more, so its text is not read."""
     _generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
 
     def choose(self, rows: int) -> tuple[Codes, Floats]:
@@ -57,6 +61,7 @@ class TextSample:
                 self.texts.append(text[:MAX_CHARACTERS])
                 self._codes.append(row)
                 self._draws.append(draw)
+        # Trimmed at twice the size, so that sorting costs little for each row.
         if len(self.texts) > 2 * MAX_TEXTS:
             self.trim()
 
@@ -65,6 +70,7 @@ class TextSample:
         if len(self.texts) <= MAX_TEXTS:
             return
         kept = np.sort(np.argsort(self._draws)[:MAX_TEXTS]).tolist()
+        # Later rows need a smaller draw than the largest one that is kept.
         self._limit = max(self._draws[place] for place in kept)
         for rows in (self.texts, self._codes, self._draws):
             rows[:] = [rows[place] for place in kept]

@@ -42,7 +42,8 @@ def check(test: Test) -> Test:
     def run(*arguments: Any, **keywords: Any) -> None:
         try:
             test(*arguments, **keywords)
-        except Exception as error:
+        except Exception as error:  # `pytest.skip` raises a BaseException, which passes
+            # What the guards and the suites report is a full sentence. Any other error needs its type.
             known = isinstance(error, Broken | PluginError)
             problem = str(error) if known else f"It raised {type(error).__name__}: {first_line(error)}"
             failure = f"{problem}\n\nThe protocol: {rule}{_trace(error)}"
@@ -53,6 +54,7 @@ def check(test: Test) -> Test:
 
 def _trace(error: BaseException) -> str:
     """The traceback of the first cause of `error` within the plugin; the frames of this package are left out."""
+    # The guards wrap the error of a plugin in one for the user, so the first cause is the plugin's own.
     while error.__cause__ is not None:
         error = error.__cause__
     steps = traceback.extract_tb(error.__traceback__)
@@ -163,6 +165,7 @@ def run_in_time(call: Callable[[], Result], what: str, seconds: float = MAX_SECO
         except BaseException as error:
             future.set_exception(error)
 
+    # A thread cannot be stopped. As a daemon, one that hangs does not keep pytest from ending.
     threading.Thread(target=run, daemon=True).start()
     wait([future], seconds)
     if not future.done():

@@ -49,8 +49,10 @@ def _join_chunks(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _describe_change(before: pa.Array, after: pa.Array, null_is_empty: bool) -> str | None:
+    """The first value of a column that differs, in words; None if none does."""
     import pyarrow as pa
 
+    # Both sides are made equal in what the format cannot tell apart. Then the values are compared in the type given.
     if null_is_empty:
         before, after = _without_empty(before), _without_empty(after)
     if pa.types.is_null(before.type):
@@ -98,6 +100,7 @@ def _without_empty(column: pa.Array) -> pa.Array:
 
 def _describe_mixed_up_values(before: pa.Array, after: pa.Array) -> str | None:
     """A pair of values that became equal, equal values that became different, or a null that became a value."""
+    # The values cannot be cast back. But equal values must stay equal, and different ones different: a one-to-one map.
     became: dict[str, str] = {}
     was: dict[str, str] = {}
     for old, new in zip(before, after, strict=True):

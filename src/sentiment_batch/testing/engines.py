@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sentiment_batch.scoring.summary import Summary
 
 NUM_ROWS, GROUP_ROWS, PART_ROWS = 250, 60, 40
+"""The rows of the input, of a row group of Parquet, and of a part. Groups and parts end at different rows, and the last
+one of each is short."""
 CSV, FOLDER, PARQUET = "out.csv", "out/", "out.parquet"
 
 
@@ -100,7 +102,7 @@ class EngineSuite:
 
         folder, scorer = started
         with _scorer(folder) as here, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", PART_ROWS)
+            patch.setattr(row_blocks, "MAX_ROWS_PER_BLOCK", PART_ROWS)  # so that the frame has several tasks
             if not scorer(_table()).equals(here(_table())):
                 raise Broken("The table that was returned is not the one that this machine returns.")
 
@@ -112,6 +114,7 @@ class EngineSuite:
         folder, scorer = started
         with TemporaryDirectory(dir=folder) as place:
             with pytest.MonkeyPatch.context() as patch, contextlib.suppress(InterruptedRun):
+                # After three of seven parts, other tasks are still with the workers.
                 _interrupt_after(3, patch)
                 _run(scorer, folder / "in.parquet", place, out)
             if not _run(scorer, folder / "in.parquet", place, out).rows_resumed:
@@ -148,6 +151,7 @@ class EngineSuite:
         engine: Engine = scorer.backend.engine  # type: ignore[attr-defined]
         block = RowBlock()
         block.add(_table().to_batches()[0], _table()["text"].chunk(0), 0)
+        # More tasks than workers, so that some run and some wait.
         for _ in range(3 * engine.workers):
             engine.submit(BlockTask(texts=block.pack_texts(), expected_rows=None, hardware=engine.description.hardware))
         run_in_time(engine.close, "Closing the engine")
@@ -158,6 +162,7 @@ class EngineSuite:
 def _scorer(folder: Path, model: str = "model", **settings: Any) -> Scorer:
     from sentiment_batch.scoring.scorer import Scorer
 
+    # Outputs are compared byte for byte. A text's bits must not depend on the task that it is in.
     return Scorer.load(str(folder / model), dtype="float32", device="cpu", deterministic=True, **settings)
 
 
@@ -223,7 +228,7 @@ def _interrupt_after(parts: int, patch: pytest.MonkeyPatch) -> None:
 
     def add(self: Journal, part: Any, problems: bytes = b"") -> None:
         nonlocal finished
-        real(self, part, problems)
+        real(self, part, problems)  # the part is stored before the run ends, so that it can be resumed
         finished += 1
         if finished == parts:
             raise InterruptedRun

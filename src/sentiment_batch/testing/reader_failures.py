@@ -99,7 +99,7 @@ class ReaderFailures(ReadingSuite):
         rows = 0
         with self.opened(self._malformed(), on_bad_row=reported.append) as reader:
             for split in reader.splits():
-                start = rows
+                start = rows  # rows are reported by their number within the split
                 for batch in reader.batches(split):
                     rows += batch.num_rows
                     if rows > 1 and not reported:
@@ -132,7 +132,7 @@ class ReaderFailures(ReadingSuite):
 
         def read() -> None:
             found = run_in_time(lambda: self.read(str(path)), "Reading it", self.seconds)
-            found.validate(full=True)
+            found.validate(full=True)  # pyarrow can return a damaged array without an error, and crash on it later
             if self.checksums and not found.equals(self.read(self.place(NUM_ROWS))):
                 raise Broken("It returned other rows, although the suite sets `checksums`.")
 
@@ -144,6 +144,7 @@ class ReaderFailures(ReadingSuite):
 
 def _cut(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Copies of the file, cut at many lengths."""
+    # Most cuts are evenly spaced from 0 on. The last two lack two bytes and one, such as the end of a footer.
     for cut in range(NUM_CUTS):
         length = len(data) * cut // (NUM_CUTS - 2) if cut < NUM_CUTS - 2 else len(data) - (NUM_CUTS - cut)
         yield f"of {len(data):,} bytes that was cut after {length:,}", data[:length]
@@ -151,7 +152,7 @@ def _cut(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _flip_bits(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Copies of the file, each with one bit flipped."""
-    dice = random.Random(5)
+    dice = random.Random(5)  # a fixed seed, so that a failure can be repeated
     for _ in range(NUM_FLIPPED_BITS if data else 0):
         place = dice.randrange(len(data) * 8)
         changed = bytearray(data)

@@ -93,6 +93,7 @@ class ReaderRows(ReadingSuite):
         if not self.large_rows:
             pytest.skip("`large_rows` is 0")
         half, whole = self._wide_texts(self.large_rows // 2), self._wide_texts(self.large_rows)
+        # A reader that holds the whole table needs the full size of the further rows, one that streams needs none.
         more = self._most_held(whole) - self._most_held(half)
         if more > (whole.nbytes - half.nbytes) / 2:
             raise Broken(
@@ -115,6 +116,7 @@ class ReaderRows(ReadingSuite):
         import pyarrow as pa
 
         location = self.store(table)
+        # Arrow's memory and that of Python objects are counted apart. Garbage of earlier checks must not count.
         gc.collect()
         before, most, rows = pa.total_allocated_bytes(), 0, 0
         tracemalloc.start()

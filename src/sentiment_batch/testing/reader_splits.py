@@ -102,6 +102,7 @@ class ReaderSplits(ReadingSuite):
         location, whole = self._whole()
         with self.opened(location) as reader:
             first, last = _ends(reader)
+            # Two splits, and one split twice: a reader with a single open file would mix up their positions.
             for pair in ((first, last), (first, first)):
                 for split, rows in zip(pair, _read_in_turn(reader, *pair), strict=True):
                     _check_rows(whole, split, rows, "read in turn with another iterator")
@@ -112,6 +113,7 @@ class ReaderSplits(ReadingSuite):
         location, whole = self._whole()
         with self.opened(location) as reader:
             for split in _ends(reader):
+                # One iterator is left to the garbage collector, one is closed, if it can be.
                 next(iter(reader.batches(split)), None)
                 left: Any = iter(reader.batches(split))
                 next(left, None)

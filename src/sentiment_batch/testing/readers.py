@@ -70,6 +70,7 @@ class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
         over if a change of the input cannot be noticed; set `resumable = False` then."""
         from sentiment_batch.testing import runs
 
+        # One run to the end, one that is interrupted and then run again.
         whole, job = self._job("whole.parquet"), self._job("resumed.parquet")
         runs.run(whole)
         runs.interrupt(job, blocks=3)
@@ -95,6 +96,7 @@ class ReaderSuite(ReaderRows, ReaderSplits, ReaderFailures):
             )
         if json.dumps(first) != json.dumps(again):
             raise Broken(f"identity() returned {first} and then {again} for an unchanged input.")
+        # Another input at the same place. A suite may also give it another location, which is a change in itself.
         if str(self.location(self.table(23), folder)) == location and self._identity(location) == first:
             raise Broken(f"identity() still returns {first}, although the input has other rows now.")
 

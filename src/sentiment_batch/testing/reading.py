@@ -76,6 +76,7 @@ class ReadingSuite(FormatSuite):
 
     def place(self, rows: int) -> str:
         """The location of a table with that number of rows, which is stored once for the class."""
+        # pytest makes a new object for each test, so the locations are kept by class.
         key = (type(self), rows)
         if key not in self._stored:
             self._stored[key] = self.store(self.table(rows))

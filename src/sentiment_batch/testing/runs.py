@@ -62,6 +62,7 @@ class Checksums:
             if block.known is not None:
                 yield reuse_known_scores(block)
                 continue
+            # Before the block is scored, as a kill between two parts would come.
             if self._remaining == 0:
                 raise InterruptedRun
             if self._remaining is not None:
@@ -135,6 +136,7 @@ def check_scores(scored: pa.Table, texts: Sequence[str | None]) -> None:
     found = scored["sentiment"].to_pylist()
     for row, (text, label) in enumerate(zip(texts, found, strict=True)):
         positive = probability(text)
+        # NaN is not equal to itself: the row has no text, and thus no label.
         expected = None if positive != positive else LABELS[positive >= 0.5]
         if (label or None) != expected:
             raise Broken(f"Row {row:,} has the sentiment {label!r}, but its text {text!r} was scored as {expected!r}.")

@@ -48,6 +48,7 @@ def sample_types() -> tuple[pa.DataType, ...]:
     """The Arrow types with which every format is checked. The `types` of a suite may name others as well."""
     import pyarrow as pa
 
+    # Each kind that a format may lack: widths, precisions, time units, zones, and each way to nest values.
     integers = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
     timestamps = (*map(pa.timestamp, _TICKS), pa.timestamp("us", "UTC"), pa.timestamp("ms", "America/St_Johns"))
     return (
@@ -102,11 +103,13 @@ def make_values(kind: pa.DataType, holds: Holds) -> list[Any]:
     if is_a.is_boolean(kind):
         return [True, False]
     if is_a.is_integer(kind):
+        # The least and the greatest value of the type. A signed one has one bit less for the number.
         bits = kind.bit_width - is_a.is_signed_integer(kind)
         return [0, 1, 2**bits - 1, -(2**bits) if is_a.is_signed_integer(kind) else 7]
     if is_a.is_floating(kind):
-        return [0.0, 1.5, -2.25, 0.001953125, 65504.0]
+        return [0.0, 1.5, -2.25, 0.001953125, 65504.0]  # exact in half precision, and with few decimal digits
     if is_a.is_decimal(kind):
+        # The last one has as many digits as the type allows.
         digits = (0, 1, -250, 10**kind.precision - 1)
         return [decimal.Decimal((number < 0, tuple(map(int, str(abs(number)))), -kind.scale)) for number in digits]
     if is_text(kind):
@@ -123,21 +126,30 @@ def make_values(kind: pa.DataType, holds: Holds) -> list[Any]:
 
 
 def _make_ticks(kind: pa.DataType) -> list[int]:
+    """Values of a date, time, duration or timestamp, as the whole numbers that Arrow stores."""
     import pyarrow as pa
 
     if pa.types.is_date32(kind):
+        # 1970, a leap day, 1815, and the last day of the year 9999
         return [0, _LEAP_DAY, -56_445, 2_932_896]
     if pa.types.is_date64(kind):
         return [0, _LEAP_DAY * 86_400_000, -56_445 * 86_400_000]
     ticks = _TICKS[kind.unit]
     if pa.types.is_time(kind):
+        # Midnight, 12:34:56, and the last moment of a day
         return [0, 45_296 * ticks, 86_400 * ticks - 1]
     if pa.types.is_duration(kind):
         return [0, 1, -90 * ticks, 10**6 * ticks]
+    # The smallest difference, and a time before 1970.
     return [0, 1_700_000_000 * ticks, 1_700_000_000 * ticks + 1, -1]
 
 
 def _make_nested_values(kind: pa.DataType, holds: Holds) -> list[Any]:
+    """Two values of a list, struct or map, in which the order and the number of items differ.
+
+    Raises:
+        TypeError: there are no sample values for this type.
+    """
     import pyarrow as pa
 
     if pa.types.is_struct(kind):

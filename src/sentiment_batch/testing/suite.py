@@ -149,9 +149,11 @@ def install_plugin(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from sentiment_batch.data import formats, readers, writers
     from sentiment_batch.plugins.manager import LOAD_PLUGINS, Plugins
 
+    # The program finds plugins by entry points. This one stands for the plugin, which need not be installed.
     monkeypatch.delenv(LOAD_PLUGINS, raising=False)
     entry = SimpleNamespace(name="the plugin under test", dist=None, load=lambda: plugin)
     made = Plugins((readers, writers), lambda: [entry])
+    # Loaded at once, so that a plugin that cannot be used fails with its own error in each check.
     for loaded in made.load_third_parties():
         if loaded.error is not None:
             pytest.fail(f"The plugin cannot be used: {loaded.error}", pytrace=False)

@@ -27,6 +27,7 @@ def write_tiny_model(folder: Path, seed: int = 2) -> Path:
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True)
+    # Each letter at the beginning of a word and inside one, so that any word of letters and digits has tokens.
     vocabulary = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
     config = {
         "architectures": ["DistilBertForSequenceClassification"],
@@ -49,6 +50,7 @@ def write_tiny_model(folder: Path, seed: int = 2) -> Path:
 
 
 def _write_tokenizer(folder: Path, vocabulary: list[str]) -> None:
+    """Write a tokenizer of word pieces as BERT has, which both libraries of the program can read."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     tokenizer = Tokenizer(models.WordPiece({piece: n for n, piece in enumerate(vocabulary)}, unk_token="[UNK]"))
@@ -70,7 +72,7 @@ def _weights(pieces: int, seed: int) -> dict[str, Any]:
     random = np.random.default_rng(seed)
     weights: dict[str, Any] = {}
     for name, shape in _shapes(pieces).items():
-        is_norm = len(shape) == 1
+        is_norm = len(shape) == 1  # only the weights of layer norms are vectors
         weight = np.ones(shape) if is_norm else random.normal(0, SPREAD, shape)
         weights[f"{name}.weight"] = weight.astype(np.float32)
         if not name.endswith("_embeddings"):

@@ -45,6 +45,7 @@ class WriterPublication(WritingSuite):
             raise Broken("There is no output after `commit`.")
         self.check_same(table, self.read(location))
         if "://" not in location:
+            # The output itself may be a folder of files. Nothing else may be left, such as a temporary file.
             output = Path(os.path.relpath(location, folder)).parts[0]
             left = [name for name in set(self.traces(folder)) - before if Path(name).parts[0] != output]
             if left:
@@ -166,6 +167,7 @@ class WriterPublication(WritingSuite):
             pytest.skip("the writer registers no find_run_id and no has_run_id")
         published: str | None = None
         for run_id in (*RUN_IDS, None):
+            # An aborted run publishes nothing, so its ID must not show either.
             for ends in ("abort", "commit"):
                 with self.opened(location, table.schema, overwrite=True, run_id=run_id) as writer:
                     list(_reach("it was finished", writer, table))
@@ -190,6 +192,7 @@ def _reach(stage: str, writer: Writer, table: pa.Table) -> Iterator[str]:
     for batch in table.to_batches(max_chunksize=NUM_ROWS // 2):
         writer.write(batch)
         yield "rows were written"
+    # No writer takes None. Whether it raises an error or fails half-way, `abort` must clean up.
     if stage == "a write failed":
         with contextlib.suppress(Exception):
             writer.write(None)
@@ -200,6 +203,11 @@ def _reach(stage: str, writer: Writer, table: pa.Table) -> Iterator[str]:
 
 
 def _check_run_id(location: str, format: Format, published: str | None, when: str) -> None:
+    """Check what the writer says about the ID of the run that published the output.
+
+    Raises:
+        Broken: it names another run.
+    """
     from sentiment_batch.data import formats
 
     truth = f"but the ID of the published output is {published!r}."

@@ -127,6 +127,7 @@ class WriterRows(WritingSuite):
 
         if self.schema is not None:
             pytest.skip("the columns of the format are fixed")
+        # No row has the label 1, and the rows do not begin with the label 0.
         indices = pa.array([2, None, 0, 2], pa.int8())
         labels = pa.DictionaryArray.from_arrays(indices, pa.array(LABELS))
         table = pa.table({"id": pa.array(range(4), pa.int64()), "sentiment": labels})

@@ -62,6 +62,7 @@ class WriterSuite(WriterRows, WriterPublication):
         runs.interrupt(job, blocks=3)
         if self.is_there(job.destination):
             raise Broken("There is an output at the destination, although the run was interrupted.")
+        # The same job again finds the stored parts.
         resumed = runs.run(job).rows_resumed
         if resumed != 3 * runs.PART_ROWS:
             raise Broken(f"The resumed run reused {resumed:,} of {3 * runs.PART_ROWS:,} scored rows.")

@@ -32,7 +32,8 @@ class WritingSuite(FormatSuite):
         from sentiment_batch.data import formats
 
         names_columns = "header" in formats.find_reader_format(location, self.format).options
-        options = ReadOptions(header=True if names_columns else None)  # odd names must not look like data
+        # The first row always names the columns here. Odd names of columns must not be taken for data.
+        options = ReadOptions(header=True if names_columns else None)
         with closing(formats.open_reader(location, format=self.format, options=options)) as reader:
             return read_splits(reader, *reader.splits())
 

@@ -44,6 +44,7 @@ def choose_library() -> Choice:
         fast, here = name_library("nanotoken"), locate_check("*")
     except importlib.metadata.PackageNotFoundError:
         return Choice(value=slow, reason="nanotoken is not installed; it comes with sentiment-batch[fast]")
+    # The file names begin with the digest of a tokenizer and end with the versions, so `*` finds all tokenizers.
     answers = [read_check(path) for path in here.parent.glob(here.name)]
     checked = f"it gives the tokens of {slow} for {answers.count(True)} of {len(answers)} models that were checked here"
     return Choice(value=fast, reason=checked if answers else f"it is compared with {slow} when a model is first used")
@@ -61,7 +62,7 @@ def locate_check(digest: str) -> Path:
 
 
 def read_check(path: Path) -> bool | None:
-    """What the file says; None if there is none yet, or it is damaged."""
+    """True if the file says that the tokens are equal; None if there is no file yet, or it is damaged."""
     found = read_record(path, path.name)
     return None if found is None else bool(found["equal"])
 
@@ -86,6 +87,7 @@ def load_nanotoken(backend: Tokenizer, *, special_as_text: bool) -> Encode:
     """
     import nanotoken
 
+    # `nanotoken` has no switch for special tokens in a text. Without their entries, it reads them as text.
     parts = json.loads(backend.to_str())
     parts["added_tokens"] = [one for one in parts["added_tokens"] if not (special_as_text and one["special"])]
     if "NANOTOKEN_CACHE_ENTRIES" not in os.environ:
@@ -94,6 +96,6 @@ def load_nanotoken(backend: Tokenizer, *, special_as_text: bool) -> Encode:
 
     def encode(texts: list[str]) -> tuple[Ids, Integers]:
         ids, offsets = encode_batch(texts, add_special_tokens=False, parallel=False)
-        return ids.view(np.int32), np.diff(offsets)
+        return ids.view(np.int32), np.diff(offsets)  # no id has the highest bit, so the view changes no number
 
     return encode

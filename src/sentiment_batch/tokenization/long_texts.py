@@ -48,6 +48,7 @@ class TextPieces:
         """Pieces of about `size` characters from the front, each but the first beginning at a blank or a mark."""
         start = 0
         while start < len(text):
+            # The first blank after `size` characters begins the next piece.
             blank = text.find(" ", start + size)
             stop = len(text) if blank < 0 else blank
             stretch = text[start:stop]
@@ -78,8 +79,10 @@ class TextPieces:
     # still too long for the vocabulary is unknown, however long it is. So it is shortened.
 
     def _giant_forwards(self, stretch: str, size: int) -> Iterator[str]:
+        """Cleaned pieces of a giant stretch from the front. If no place to cut is found, the rest is one piece."""
         held = ""
         for at in range(0, len(stretch), size):
+            # The end of `held` may continue in the next piece, so it is held until a mark follows.
             held = self._clean(held, stretch[at : at + size], "")
             if len(held) > MAX_HELD_PIECES * size:
                 yield held + stretch[at + size :]
@@ -90,6 +93,7 @@ class TextPieces:
         yield held
 
     def _giant_backwards(self, stretch: str, size: int) -> Iterator[str]:
+        """The same from the back, last piece first."""
         held = ""
         for stop in range(len(stretch), 0, -size):
             start = max(stop - size, 0)
@@ -103,6 +107,7 @@ class TextPieces:
         yield held
 
     def _clean(self, before: str, raw: str, after: str) -> str:
+        # A word keeps one letter more than the vocabulary allows, so it is still too long, and thus still unknown.
         clean: str = self._normalizer.normalize_str(raw)
         return self._long_word.sub(r"\1", before + clean + after)
 

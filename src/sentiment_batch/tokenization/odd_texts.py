@@ -31,6 +31,7 @@ def make_odd_texts(backend: Tokenizer, number: int, seed: int) -> list[str]:
         seed: of the random numbers.
     """
     random = Random(seed)
+    # Surrogates stand for no characters. No text in UTF-8 has them, and `nanotoken` refuses them.
     points = [chr(point) for point in range(NUM_CODE_POINTS) if not 0xD800 <= point < 0xE000]
     random.shuffle(points)
     part = _make_parts(backend, random)

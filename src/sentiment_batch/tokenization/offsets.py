@@ -40,9 +40,11 @@ def locate_tokens(tokenizer: TextTokenizer, texts: Sequence[str]) -> LocatedToke
     for number, text in enumerate(texts):
         some = located.slice_of(number)
         places = some.start + np.flatnonzero(own[some])
+        # Windows hold every token of a text. All other policies drop what lies between the head and the tail.
         clipped = bool(tokens.cut[number]) and tokenizer.policy.long_text != "windows"
         head = min(tokenizer.head, len(places)) if clipped else len(places)
         size = PIECE_CHARACTERS if clipped else len(text)
+        # The pieces are encoded again, because the library that encodes for scoring may give no spans.
         front = _spans_at_end(tokenizer.encode_with_spans, text, tokens.ids[places[:head]], size, back=False)
         back = _spans_at_end(tokenizer.encode_with_spans, text, tokens.ids[places[head:]], size, back=True)
         located.spans[places] = np.concatenate([front, back])
@@ -71,6 +73,7 @@ def _spans_at_end(
         whole = size >= len(text)
         start = max(0, len(text) - size) if back else 0
         found, spans = encode(text[start:] if back else text[:size])
+        # The cut may go through a token. One token more than wanted shows that all wanted ones are whole.
         kept = slice(len(found) - len(ids), None) if back else slice(0, len(ids))
         if (whole or len(found) > len(ids)) and np.array_equal(found[kept], ids):
             return spans[kept] + start

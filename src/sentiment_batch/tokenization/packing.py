@@ -57,6 +57,15 @@ class Tokens:
         return replace(self, ids=np.where(self.ids < size, self.ids, 0)), unknown
 
 
+def to_offsets(lengths: npt.ArrayLike) -> Integers:
+    """Where each of R runs begins if they lie end to end, and where the last one ends: (R + 1,).
+
+    Args:
+        lengths: (R,) the length of each run.
+    """
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
 def gather_runs(ids: Ids, starts: Integers, lengths: Integers) -> Ids:
     """The runs `ids[start : start + length]`, one after the other, without a Python loop over them.
 
@@ -68,6 +77,7 @@ def gather_runs(ids: Ids, starts: Integers, lengths: Integers) -> Ids:
     Returns:
         (sum of lengths,) ids.
     """
+    # Each place counts on from the one before it. At the start of a run, it jumps to `starts`.
     ends = np.cumsum(lengths)
     places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
     runs: Ids = ids[places]
@@ -126,12 +136,15 @@ class Pack:
             position_padding_id: the padding id if positions are counted from after it, as RoBERTa does. A token with
                 this id has the id as its position.
         """
+        # Tokens that fill the pack up have the position 0, which every model has.
         starts = np.repeat(self.offsets[:-1], self.lengths)
         tail = np.zeros(len(self.ids) - len(starts), dtype=np.int64)
         if position_padding_id is None:
             return np.concatenate([np.arange(len(starts)) - starts, tail])
+        # As in `create_position_ids_from_input_ids` of Transformers: a token's place among those that are no padding,
+        # from 1, plus the padding id.
         counted = self.ids[: len(starts)] != position_padding_id
-        before = np.concatenate([[0], np.cumsum(counted)])
+        before = to_offsets(counted)
         return np.concatenate([(before[1:] - before[starts]) * counted + position_padding_id, tail])
 
     def runs(self, max_count: Callable[[int], int]) -> Iterator[tuple[int, int, int]]:
@@ -144,6 +157,7 @@ class Pack:
         while place < len(lengths) and lengths[place]:
             length, count = lengths[place], 1
             limit = 1 if self.one_by_one else max_count(length)
+            # Doubled while the next texts have the same length. Powers of two keep the number of shapes low.
             while 2 * count <= limit and lengths[place : place + 2 * count] == [length] * (2 * count):
                 count *= 2
             yield int(self.offsets[place]), count, length
@@ -164,12 +178,14 @@ def plan_packs(
     Returns:
         The segments of each pack, every segment once. They depend on nothing but the arguments.
     """
+    # A stable sort keeps segments of equal length in the order of the table.
     order = np.argsort(-lengths, kind="stable")
-    ends = np.concatenate([[0], np.cumsum(lengths[order])])
+    ends = to_offsets(lengths[order])
     packs: list[SegmentNumbers] = []
     start = 0
     while start < len(order):
         room = next_batch_tokens(int(ends[-1] - ends[start]), budget, threads)
+        # `ends` are sums of lengths, so a binary search finds how many segments fit.
         stop = int(np.searchsorted(ends, ends[start] + room, side="right")) - 1
         stop = max(start + 1, stop if most_texts is None else min(stop, start + most_texts))
         packs.append(order[start:stop])
@@ -195,9 +211,10 @@ def build_pack(tokens: Tokens, rows: SegmentNumbers, shape: BatchShape | None = 
     """
     lengths = tokens.lengths[rows]
     ids = gather_runs(tokens.ids, tokens.offsets[rows], lengths)
-    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+    offsets = to_offsets(lengths)
     if shape is None:
         return Pack(ids=ids, offsets=offsets)
+    # Empty segments begin and end after the last token.
     filler = np.zeros(shape.tokens - len(ids), dtype=ids.dtype)
     empty = np.full(shape.texts - len(rows), len(ids))
     return Pack(
@@ -228,7 +245,7 @@ def append_filler_segment(pack: Pack, steps: int, longest: int) -> Pack:
         longest: most tokens of a segment.
     """
     step = min(_step(len(pack.ids) + 1, steps), longest)
-    size = -(-(len(pack.ids) + 1) // step) * step
+    size = round_up(len(pack.ids) + 1, step)  # the new segment is never empty
     filler = np.zeros(size - len(pack.ids), dtype=pack.ids.dtype)
     return replace(
         pack, ids=np.concatenate([pack.ids, filler]), offsets=np.append(pack.offsets, size), min_longest=longest
@@ -236,7 +253,13 @@ def append_filler_segment(pack: Pack, steps: int, longest: int) -> Pack:
 
 
 def _step(tokens: int, steps: int) -> int:
+    """The distance of the sizes around `tokens`: the power of 2 at or below it, divided by `steps`, at least 1."""
     return max(1, (1 << (tokens.bit_length() - 1)) // steps)
+
+
+def round_up(number: int, step: int) -> int:
+    """The least multiple of `step` that is at least `number`."""
+    return -(-number // step) * step
 
 
 def plan_rectangles(lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[SegmentNumbers]:
@@ -268,9 +291,8 @@ def pad_segments(
     Returns:
         The ids (B, T) and the mask (B, T), true at tokens.
     """
-    return _rectangle(
-        gather_runs(tokens.ids, tokens.offsets[rows], tokens.lengths[rows]), tokens.lengths[rows], pad_id, size
-    )
+    lengths = tokens.lengths[rows]
+    return _rectangle(gather_runs(tokens.ids, tokens.offsets[rows], lengths), lengths, pad_id, size)
 
 
 def to_rectangle(pack: Pack, pad_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -285,5 +307,6 @@ def _rectangle(
     mask = np.arange(width) < lengths[:, None]
     ids = np.full((height, width), pad_id, dtype=np.int64)
     ids[: len(lengths)][mask] = flat
+    # Further rows have one token each. In a row without any, attention would divide 0 by 0.
     filler = np.broadcast_to(np.arange(width) < 1, (height - len(lengths), width))
     return ids, np.concatenate([mask, filler])

@@ -63,7 +63,7 @@ class TextEncoder:
         """All ids of `texts` (N,), one text after the other, and the number of each text's ids (N,)."""
         self._seen += sum(map(len, texts))
         if self._can_load and self._seen > MIN_CHARACTERS:
-            self._can_load = False
+            self._can_load = False  # it is tried once, also if it fails
             self._load_fast()
         if self._fast is not None:
             try:
@@ -104,6 +104,7 @@ class TextEncoder:
 
     def _gives_same_tokens(self, fast: Encode) -> bool:
         """True if `fast` encodes the check texts as `tokenizers` does: from the cache, or compared now and cached."""
+        # The answer holds for this tokenizer, so its whole definition is a part of the key.
         tokenizer = f"{self._backend.to_str()} {self._special_as_text}"
         path = locate_check(hashlib.sha256(tokenizer.encode()).hexdigest()[:32])
         known = read_check(path)

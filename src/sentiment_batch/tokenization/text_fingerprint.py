@@ -70,6 +70,7 @@ def make_fingerprint(texts: Sequence[str], tokens: Tokens, tokenizer: TextTokeni
     measures = TextMeter(tokenizer).measure(texts, tokens, rows)
     counts = np.bincount(measures.ids)
     common = np.argsort(-counts, kind="stable")[:COMMON_PIECES]
+    # This also adds the share of the common pieces to the measures, which are stored as quantiles below.
     pieces, letters = _count_pieces(measures, common), measures.letters.sum(axis=0)
     scripts = (letters / max(1, letters.sum())).round(4).tolist()
     values = {
@@ -92,6 +93,7 @@ def find_fingerprint(meta: Mapping[str, Any] | None) -> Mapping[str, Any] | None
     try:
         bounds = [found[name][quantile] for name, quantile, *_ in _REASONS.values()]
         numbers = [found["spread"], *bounds, *found["shares"], *found["scripts"].values()]
+        # The file may be damaged or edited. A bad fingerprint only costs the comparison, so it is not an error.
         is_right = (
             found["format"] == FORMAT
             and found["texts"] >= 1
@@ -161,6 +163,7 @@ def judge(counts: Mapping[str, int], fingerprint: Mapping[str, Any]) -> tuple[fl
     if unlike >= max(MIN_UNLIKE_SHARE * texts, min(MIN_UNLIKE_TEXTS, texts)):
         named = [name for name in (SCRIPT, *_REASONS) if counts.get(name, 0) >= MIN_REASON_SHARE * unlike]
         reasons = sorted(named, key=lambda name: -counts[name])[:MAX_REASONS]
+    # The distance of small samples is large by chance. So the bound grows by what samples of this size show.
     pieces = [counts.get(f"piece {number}", 0) for number in range(len(fingerprint["shares"]))]
     noise = fingerprint["spread"] * (1 / counts["different"] + 1 / fingerprint["texts"])
     if not reasons and measure_distance(pieces, fingerprint["shares"]) > MIN_DISTANCE + MAX_SPREAD_FACTOR * noise:
@@ -191,6 +194,7 @@ def measure_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     if not totals.all():
         return 0.0
     both /= totals
+    # The mean of the Kullback-Leibler divergences from both to their mean. 0 * log(0) counts as 0.
     ratios = np.divide(both, both.mean(axis=0), out=np.ones_like(both), where=both > 0)
     parts = np.sort((both * np.log2(ratios)).sum(axis=0))
     return float(parts[:-NUM_IGNORED_PIECES].sum() / 2)
@@ -201,6 +205,7 @@ def _count_pieces(measures: TextMeasures, common: Integers) -> Integers:
 
     The share of the common ones is added to the measures.
     """
+    # A table from ids to columns. All ids without a column of their own share the last column.
     numbers = np.full(int(common.max(initial=0)) + 2, len(common))
     numbers[common] = np.arange(len(common))
     columns = numbers[np.minimum(measures.ids, len(numbers) - 1)]
@@ -219,6 +224,7 @@ def _measure_spread(pieces: Integers) -> float:
     size, total = min(64, texts // 2), pieces.sum(axis=0)
     if not size:
         return 0.0
+    # Each sample is compared with all other training texts, which it shares none with.
     samples = (pieces[draws.permutation(texts)[:size]].sum(axis=0) for _ in range(SPREAD_DRAWS))
     distance = max(measure_distance(sample, total - sample) for sample in samples)
     return round(distance / (1 / size + 1 / (texts - size)), 4)

@@ -62,6 +62,7 @@ class TextMeter:
     def measure(self, texts: Sequence[str], tokens: Tokens, rows: Integers) -> TextMeasures:
         """Measure some of the texts (M,) with their tokens: those with the numbers `rows` (N,), in rising order."""
         before, after = self._special_counts
+        # The segments of the chosen texts, without the special tokens around them.
         places = np.minimum(np.searchsorted(rows, tokens.owners), len(rows) - 1)
         segments = np.flatnonzero(rows[places] == tokens.owners)
         lengths = tokens.lengths[segments] - before - after
@@ -88,6 +89,7 @@ def count_letters(texts: Sequence[str]) -> Integers:
     beginnings = [text[:MAX_CHARACTERS_PER_TEXT] for text in texts]
     characters = np.frombuffer("".join(beginnings).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     owners = np.repeat(np.arange(len(texts)), [len(text) for text in beginnings])
+    # In UTF-32 each character is one number, whose upper bits index the table of scripts.
     letters = count_pairs(owners, _list_scripts()[characters >> 4], (len(texts), len(SCRIPTS)))
     letters[:, 0] = 0
     return letters

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from sentiment_batch.tokenization.long_texts import TextPieces
-from sentiment_batch.tokenization.packing import Ids, Integers, Tokens, gather_runs
+from sentiment_batch.tokenization.packing import Ids, Integers, Tokens, gather_runs, to_offsets
 from sentiment_batch.tokenization.text_encoder import TextEncoder
 
 if TYPE_CHECKING:
@@ -116,6 +115,7 @@ class TextTokenizer:
             lengths: (N,) tokens of each text in `ids`.
             uncut_lengths: (N,) tokens of each text, more than in `ids` if only its ends are there.
         """
+        # Very long texts are encoded one by one, and stand after the others in `ids`. `order` puts them back.
         very_long = [n for n, text in enumerate(block) if self._pieces.can_cut and len(text) > PIECE_CHARACTERS]
         apart = set(very_long)
         whole = [n for n in range(len(block)) if n not in apart]
@@ -126,6 +126,7 @@ class TextTokenizer:
         lengths = np.concatenate([lengths, np.array([len(ids) for ids in long], dtype=np.int64)])
         starts = np.cumsum(lengths) - lengths + len(self._prefix) + len(self._suffix)
         order = np.argsort(np.array(whole + very_long, dtype=np.int64))
+        # The special tokens are in the same array as the texts. So `_cut` gathers them like runs of a text.
         ids = np.concatenate([self._prefix, self._suffix, flat, *long])
         return ids, starts[order], lengths[order], sizes[order]
 
@@ -137,13 +138,14 @@ class TextTokenizer:
         else:
             owners = np.arange(len(lengths))
             runs, sizes = _cut_ends(starts, lengths, self.room, self.head)
+        # Each segment gets a run before it, from place 0 on, and one after it, from place `before` on.
         before, after = len(self._prefix), len(self._suffix)
         runs = np.pad(runs, ((0, 0), (1, 1)), constant_values=((0, 0), (0, before)))
         sizes = np.pad(sizes, ((0, 0), (1, 1)), constant_values=((0, 0), (before, after)))
         # In slices, because the places of the ids take six times the memory of the ids.
         slices = [slice(start, start + TEXTS_AT_ONCE) for start in range(0, len(runs), TEXTS_AT_ONCE)]
         kept = [gather_runs(ids, runs[rows].ravel(), sizes[rows].ravel()) for rows in slices]
-        offsets = _to_offsets(sizes.sum(axis=1))
+        offsets = to_offsets(sizes.sum(axis=1))
         return Tokens(
             ids=_concatenate(kept),
             offsets=offsets,
@@ -167,6 +169,7 @@ class TextTokenizer:
         Returns:
             The ids, and the number of tokens of the whole text, estimated from the pieces that were tokenized.
         """
+        # One token more than fits shows that the text must be cut.
         enough = math.inf if self.policy.long_text == "windows" else self.room + 1
         head, read = self._encode_pieces(enough, self._pieces.cut_forwards(text, PIECE_CHARACTERS), check)
         ids = _concatenate(head)
@@ -193,6 +196,7 @@ class TextTokenizer:
 
 def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Spans of texts to tokenize together; for no texts, one empty span."""
+    # A block ends before the text with which it would have too many characters, but has at least one text.
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
     start = 0
     while True:
@@ -225,20 +229,22 @@ def _cut_windows(starts: Integers, lengths: Integers, room: int) -> tuple[Intege
         starts: (S, 1).
         lengths: (S, 1), the longer ones first in each text.
     """
+    # The fewest windows that hold a text: its length divided by `room`, rounded up.
     counts = np.maximum(1, -(-lengths // room))
     owners = np.repeat(np.arange(len(lengths)), counts)
     number = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    # Of the windows of a text, the first `length % count` hold one token more.
     size, longer = lengths[owners] // counts[owners], (lengths % counts)[owners]
     first = starts[owners] + number * size + np.minimum(number, longer)
     return owners, first[:, None], (size + (number < longer))[:, None]
 
 
 def _join_blocks(blocks: list[Tokens]) -> Tokens:
-    """The segments of all blocks, of which there is at least one."""
-    texts = _to_offsets([len(block.cut) for block in blocks])
+    """The segments of all blocks, of which there is at least one. Texts are numbered on from block to block."""
+    texts = to_offsets([len(block.cut) for block in blocks])
     return Tokens(
         ids=np.concatenate([block.ids for block in blocks]),
-        offsets=_to_offsets(np.concatenate([block.lengths for block in blocks])),
+        offsets=to_offsets(np.concatenate([block.lengths for block in blocks])),
         owners=np.concatenate([block.owners + first for block, first in zip(blocks, texts[:-1], strict=True)]),
         cut=np.concatenate([block.cut for block in blocks]),
         uncut_lengths=np.concatenate([block.uncut_lengths for block in blocks]),
@@ -249,14 +255,10 @@ def _concatenate(parts: list[Ids]) -> Ids:
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int32)
 
 
-def _to_offsets(lengths: npt.ArrayLike) -> Integers:
-    """Where each run begins, and the end of the last."""
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-
-
 def _special_ids(backend: Tokenizer) -> tuple[Ids, Ids]:
     """The special tokens before and after a single text."""
     encoding = backend.encode("a", add_special_tokens=True)
+    # If "a" gives no token of its own, all special tokens count as standing before the text.
     content = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
     first, last = (content[0], content[-1] + 1) if content else (len(encoding.ids), len(encoding.ids))
     ids = np.array(encoding.ids, dtype=np.int32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from sentiment_batch.errors import DeviceError
+from sentiment_batch.model.forward import int8_labels
 from sentiment_batch.model.forward.batches import Budget, compute_segment_logits, launch_batches, open_thread_pool
 from sentiment_batch.model.forward.strategies import PaddedStrategy
 from sentiment_batch.tokenization.packing import BatchShape, Tokens
@@ -85,6 +87,17 @@ def test_out_of_memory_halves_the_budget_and_changes_no_score(room, caplog):
 def test_one_text_that_does_not_fit_alone_is_an_error():
     with pytest.raises(DeviceError, match=r"of cpu does not hold one text of 12 tokens.*`max_length`, or give this"):
         run(Stand(11), SEGMENTS, 96)
+
+
+@pytest.mark.parametrize("band", [np.inf, 0.0])
+def test_a_text_too_long_for_the_second_pass_of_int8_is_named(monkeypatch, band):
+    monkeypatch.setattr(int8_labels, "TEXTS_PER_AUDIT", 1)
+    segments = dataclasses.replace(SEGMENTS, ids=np.zeros_like(SEGMENTS.ids))  # label 1 is the likeliest
+    fast, exact = (PaddedStrategy(model=Stand(room), device="cpu", classes=2) for room in (10**9, 11))
+    strategy = int8_labels.Int8Strategy(fast=fast, exact=exact, band=band)
+    launched = int8_labels.launch_with_exact_labels(strategy, segments, Budget(96))
+    assert launched.refused == {2: "the memory of cpu does not hold one text of 12 tokens"}
+    assert np.flatnonzero(np.isnan(launched.logits()).any(axis=1)).tolist() == [2]
 
 
 def test_a_batch_without_padding_needs_no_mask():

@@ -122,6 +122,18 @@ def test_memory_of_a_pack_that_failed_is_not_used_again(stocks):
     assert np.array_equal(scores(model, segments), expected)
 
 
+def test_memory_that_another_thread_has_just_taken_is_made_anew(stocks):
+    class SeemsFree(list):
+        def __bool__(self):
+            return True
+
+    model = strategy(stocks["bert"])
+    segments = draw_tokens([4, 4], 30)
+    raced = dataclasses.replace(model, workspaces=SeemsFree())
+    assert np.array_equal(scores(raced, segments), scores(model, segments))
+    assert len(raced.workspaces) == 1
+
+
 @settings(max_examples=60)
 @given(
     family=st.sampled_from(PACKED),

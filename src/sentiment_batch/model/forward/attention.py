@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sentiment_batch.model.torch_operators import variable_length_attention
+from sentiment_batch.tokenization.packing import round_up
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Pack
@@ -71,7 +72,7 @@ class Workspace:
             rows: the number of rows.
             width: the number of columns.
         """
-        size = -(-rows // WORKSPACE_ROW_STEP) * WORKSPACE_ROW_STEP * width
+        size = round_up(rows, WORKSPACE_ROW_STEP) * width
         if name not in self._buffers or len(self._buffers[name]) < size:
             self._buffers[name] = torch.empty(size, dtype=self._dtype)
         return self._buffers[name][: rows * width].view(rows, width)
@@ -102,12 +103,13 @@ class CpuPackAttention:
             query, key, value = self._by_head(qkv[start:stop], 3, texts, length)
             mixed = context_TD[start:stop].view(texts, length, self._heads, -1).transpose(1, 2)
             self._mix(query, key, value, length, mixed)
+        # The tokens that fill the pack up. Their memory still holds what an earlier pack left there.
         context_TD[stop:] = 0
         return context_TD
 
     def attend_first(self, query: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
         """Attention (B, D) of the first tokens' queries (B, D) to keys and values (T, 2D)."""
-        context_BD = torch.zeros_like(query)
+        context_BD = torch.zeros_like(query)  # the empty texts that fill the pack up are in no run
         done = 0
         for start, texts, length in self._runs:
             key, value = self._by_head(kv[start : start + texts * length], 2, texts, length)
@@ -121,7 +123,7 @@ class CpuPackAttention:
 
     def _by_head(self, x: torch.Tensor, parts: int, texts: int, length: int) -> torch.Tensor:
         """(texts * length, parts * D) as (parts, texts * H, K, E), where K is the rounded length, filled with zeros."""
-        rounded = -(-length // LENGTH_STEP) * LENGTH_STEP
+        rounded = round_up(length, LENGTH_STEP)
         split = x.view(texts, length, parts, self._heads, -1).permute(2, 0, 3, 1, 4)
         rows = parts * texts * self._heads * rounded
         by_head = self._workspace.take("heads", rows, split.shape[-1]).view(*split.shape[:3], rounded, -1)
@@ -145,22 +147,26 @@ class CpuPackAttention:
             length: tokens of each text.
             mixed: (texts, H, Q', E) of N = texts * H and Q' <= Q; the result is written there.
         """
-        scale = query.shape[2] ** -0.5
+        scale = query.shape[2] ** -0.5  # 1 / sqrt(E), from Vaswani et al. 2017, "Attention Is All You Need"
         outcome = torch.empty_like(query)
         sums = query.new_empty((*query.shape[:2], 1))
         queries, keys = query.shape[1], key.shape[1]
+        # A divisor gives every slice the same shape, so that oneDNN needs one kernel for all of them.
         step = largest_divisor(len(query), MAX_CACHED_SCORES // (queries * keys))
         for start in range(0, len(query), step):
             some = slice(start, start + step)
             scores = self._workspace.take("scores", step * queries, keys).view(step, queries, keys)
+            # With beta=0, torch ignores what the scratch memory holds, even NaN. exp2(x * log2(e)) is exp(x).
             torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale * LOG2_E, out=scores)
+            # The sums leave out the keys that fill up `length`. Those have zero values, so the product ignores them.
             torch.sum(scores.exp2_()[..., :length], -1, keepdim=True, out=sums[some])
             low, high = torch.aminmax(sums[some])
+            # The condition is negated, so that a sum of NaN is recomputed too. In a real model, 4 % of the runs are.
             if not (SAFE_SUMS[0] < low.item() and high.item() < SAFE_SUMS[1]):
                 torch.baddbmm(scores, query[some], key[some].transpose(1, 2), beta=0, alpha=scale, out=scores)
                 scores[..., length:] = -torch.inf
                 torch.softmax(scores, -1, out=scores)
-                sums[some] = 1.0
+                sums[some] = 1.0  # torch's softmax has divided already
             torch.bmm(scores, value[some], out=outcome[some])
         texts, heads, wanted, _ = mixed.shape
         outcome, sums = (x.view(texts, heads, queries, -1)[:, :, :wanted] for x in (outcome, sums))
@@ -178,15 +184,19 @@ class CudaPackAttention:
     def __init__(self, pack: Pack, heads: int, device: torch.device, position_padding_id: int | None) -> None:
         tokens, texts = len(pack.ids), len(pack.lengths)
         self._position_padding_id = position_padding_id
-        self._packet = move_to_device(_build_packet(pack, position_padding_id), device)  # one copy for all of them
+        # The five arrays travel as one, because each copy to a device has a fixed cost.
+        self._packet = move_to_device(_build_packet(pack, position_padding_id), device)
         sizes = [tokens, tokens, texts + 1, texts + 1, texts]
         self.ids, self.positions, self._offsets, self._counts, self.first = torch.split(self._packet, sizes)
         self.one_by_one = False  # a kernel of one shape gives each text the same bits
-        self._longest = -(-pack.longest // CUDA_LENGTH_STEP) * CUDA_LENGTH_STEP
+        self._longest = round_up(pack.longest, CUDA_LENGTH_STEP)
         self._heads = heads
 
     def replace(self, pack: Pack) -> None:
-        """Hold the texts of another pack, of the same size and longest text, in the same memory."""
+        """Hold the texts of another pack, of the same size and longest text, in the same memory.
+
+        A CUDA graph reads the addresses that it was recorded with, so new texts must come to these addresses.
+        """
         copy_to_device(self._packet, _build_packet(pack, self._position_padding_id))
 
     def attend(self, qkv: torch.Tensor) -> torch.Tensor:
@@ -199,6 +209,7 @@ class CudaPackAttention:
         """Attention (B, D) of the first tokens' queries (B, D) to keys and values (T, 2D)."""
         key, value = kv.view(len(kv), 2, self._heads, -1).unbind(1)
         by_head = query.view(len(query), self._heads, -1)
+        # Each text has one query, so the offsets of the queries are 0, 1, 2 and so on.
         mixed = variable_length_attention(by_head, key, value, self._counts, self._offsets, 1, self._longest)
         return mixed.reshape(len(query), -1)
 
@@ -211,7 +222,7 @@ def find_kernel_refusal(width: int, device: str, dtype: str) -> str | None:
         device: a CUDA device.
         dtype: the name of the dtype of queries, keys and values.
     """
-    if dtype == "float32":
+    if dtype == "float32":  # FlashAttention has no kernel for it
         return "packs on CUDA need half precision"
     if width % CUDA_HEAD_STEP:
         return f"packs on CUDA need heads as wide as a multiple of {CUDA_HEAD_STEP}, and its heads are {width} wide"

@@ -15,6 +15,7 @@ import torch
 
 from sentiment_batch.model.forward.attention import LENGTH_STEP, MAX_CACHED_SCORES, largest_divisor
 from sentiment_batch.model.torch_operators import softmax_backward
+from sentiment_batch.tokenization.packing import round_up
 
 if TYPE_CHECKING:
     from sentiment_batch.tokenization.packing import Pack
@@ -56,9 +57,10 @@ def group_runs(lengths: Sequence[int], step: int = LENGTH_STEP) -> list[TextRun]
     """
     runs: list[TextRun] = []
     start = 0
-    for rounded, group in itertools.groupby(lengths, lambda length: -(-length // step) * step):
+    for rounded, group in itertools.groupby(lengths, lambda length: round_up(length, step)):
         left = tuple(group)
         while left:
+            # The largest power of two that is left. 13 texts become runs of 8, 4 and 1.
             count = 1 << (len(left).bit_length() - 1)
             runs.append(TextRun(start, left[:count], rounded))
             start, left = start + sum(left[:count]), left[count:]
@@ -90,6 +92,8 @@ class TrainingPackAttention:
 
 class _Attention(torch.autograd.Function):
     """Saves its inputs for the backward pass, and not the scores, of which there are T times K for each head.
+
+    The backward pass computes the scores again. Dao et al. 2022, "FlashAttention", recompute them in the same way.
 
     Its inputs are `query`, None or (B, D); and `packed`, which is queries, keys and values (T, 3D) if `query` is None,
     else keys and values (T, 2D).
@@ -126,10 +130,14 @@ class _Attention(torch.autograd.Function):
             d_mixed = _by_head(gradients[0], 1, query_run, heads)[0]
             d_q, d_kv = torch.empty_like(q), k.new_empty(2, *k.shape)
             scale = q.shape[-1] ** -0.5
+            # With weights = softmax(scale * q k^T) and mixed = weights v, the chain rule gives:
             for some, weights in _attention_weights(q, k, run, heads):
+                # d_v = weights^T d_mixed
                 torch.bmm(weights.transpose(1, 2), d_mixed[some], out=d_kv[1, some])
+                # d_weights = d_mixed v^T, then through the softmax to the scores
                 d_weights = torch.bmm(d_mixed[some], v[some].transpose(1, 2))
                 d_scores = softmax_backward(d_weights, weights, -1, weights.dtype)
+                # d_q = scale * d_scores k, and d_k = scale * d_scores^T q
                 _scaled_bmm(d_scores, k[some], scale, d_q[some])
                 _scaled_bmm(d_scores.transpose(1, 2), q[some], scale, d_kv[0, some])
             if d_query is None:
@@ -171,6 +179,7 @@ def _by_head(x: torch.Tensor, parts: int, run: TextRun, heads: int) -> torch.Ten
     """The rows of a run out of `x` (T, parts * D), as (parts, N, K, E); zeros fill the texts up."""
     width = x.shape[1] // parts // heads
     texts, stop = len(run.lengths), run.start + sum(run.lengths)
+    # If all texts have the rounded length, one copy moves all of them, and nothing needs to be filled with zeros.
     is_full = run.lengths.count(run.rounded) == texts
     by_head = (x.new_empty if is_full else x.new_zeros)(parts, texts, heads, run.rounded, width)
     if is_full:
@@ -201,6 +210,7 @@ def _attention_weights(
         some = slice(start, start + step)
         scores = q.new_empty(step, queries, keys)
         _scaled_bmm(q[some], k[some].transpose(1, 2), q.shape[-1] ** -0.5, scores)
+        # Keys that only fill up a text get no weight. A slice may begin or end between the heads of one text.
         for number, length in enumerate(run.lengths):
             of_text = slice(max(0, number * heads - start), max(0, (number + 1) * heads - start))
             if length < keys and of_text.start < of_text.stop:
@@ -209,4 +219,5 @@ def _attention_weights(
 
 
 def _scaled_bmm(a: torch.Tensor, b: torch.Tensor, scale: float, out: torch.Tensor) -> None:
+    """Write scale * (a b) to `out`. With beta=0, torch ignores what `out` holds before, even NaN."""
     torch.baddbmm(out, a, b, beta=0, alpha=scale, out=out)

@@ -41,7 +41,7 @@ class Budget:
     """The size of batches. It is halved for the rest of the run if the device's memory runs out."""
 
     tokens: int
-    """Most tokens of a batch, padding included. A longer segment is a batch of its own."""
+    """Most tokens of a batch, padding included. A longer segment forms a batch of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +118,7 @@ class LaunchedBatches:
     def logits(self) -> Floats:
         """Wait, then return the logits (S, K) in the order of the segments."""
         self.seconds()
+        # The batches hold the segments by length. Here they get back to their places.
         together: Floats = self.result.numpy()
         logits_SK = np.empty_like(together)
         if self.order:
@@ -161,11 +162,16 @@ def launch_batches(
 def _compute_batches(
     strategy: ForwardStrategy, tokens: Tokens, budget: Budget, pool: ThreadPool | None, refused: dict[int, str]
 ) -> Iterator[tuple[SegmentNumbers, torch.Tensor]]:
+    """The segments of each batch with its logits (B, K), in the order in which they were planned.
+
+    If the memory runs out, the batches that are left are planned anew with half the tokens, one at a time.
+    """
     lengths = tokens.lengths
     if pool is not None:
         done = 0
         batches = strategy.plan(lengths, budget.tokens, pool.count)
         try:
+            # `map` yields in the order of the batches, so `done` counts those whose logits are out.
             for logits_BK in pool.executor.map(lambda rows: _compute(strategy, tokens, rows), batches):
                 yield batches[done], logits_BK
                 done += 1
@@ -183,6 +189,7 @@ def _compute_batches(
         try:
             logits_BK = _compute(strategy, tokens, rows)
         except torch.OutOfMemoryError as error:
+            # A single segment cannot be split. A deterministic run raises an error in `_halve` instead.
             alone = len(rows) == 1 and strategy.shape is None
             if not alone:
                 _halve(budget, strategy, lengths[rows], error)
@@ -192,6 +199,7 @@ def _compute_batches(
         if alone:
             length = int(lengths[rows[0]])
             refused[int(rows[0])] = f"the memory of {strategy.device} does not hold one text of {length:,} tokens"
+            # NaN marks a text without scores. The other texts of the run still get theirs.
             yield rows, torch.full((1, strategy.classes), torch.nan, device=strategy.device)
             torch.cuda.empty_cache()
             continue
@@ -210,11 +218,17 @@ def _compute(strategy: ForwardStrategy, tokens: Tokens, rows: SegmentNumbers) ->
 def _halve(
     budget: Budget, strategy: ForwardStrategy, lengths: npt.NDArray[np.int64], error: torch.OutOfMemoryError
 ) -> None:
+    """Halve the budget after a batch of segments of these lengths (B,) did not fit into the memory.
+
+    Raises:
+        DeviceError: the run is deterministic, so that its batches may not shrink.
+    """
     if strategy.shape is not None:
         raise DeviceError(
             f"the memory of {strategy.device} does not hold the {strategy.shape.tokens:,} tokens of a deterministic "
             "run's batch. Score without `deterministic=True`, or on a device with more memory."
         ) from error
+    # Half of what failed. A batch may be far smaller than the budget, and half of the budget might not split it.
     budget.tokens = max(1, min(budget.tokens, int(lengths.sum())) // 2)
     logger.warning(
         "out of memory: a batch of %s texts is computed again, and from now on batches hold %s tokens",

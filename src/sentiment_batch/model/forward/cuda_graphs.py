@@ -103,6 +103,7 @@ class CudaGraphs:
         Returns:
             That loss, detached, on the device. The next call may overwrite it.
         """
+        # A graph holds for one number of tokens and of texts.
         pack = append_filler_segment(batch.pack, SIZES_PER_DOUBLING, self._max_text_tokens)
         labels_B = _pad_labels(batch.labels_B)
         size = len(pack.ids), len(labels_B)
@@ -111,9 +112,11 @@ class CudaGraphs:
             attention = CudaPackAttention(pack, self._heads, self._device, None)
             inputs = GraphInputs(attention, move_to_device(labels_B, self._device), total)
             loss = self._passes(*inputs)
+            # Recording computes nothing. So the gradients of this pack were added above, and are not added twice.
             if self._record and len(self._graphs) < MAX_GRAPHS:
                 self._add_graph(size, inputs, self._record)
             return loss
+        # The graph reads the memory that it was recorded with, so the new values are copied there.
         graph.inputs.pack.replace(pack)
         copy_to_device(graph.inputs.labels_B, labels_B)
         graph.inputs.total.copy_(total)
@@ -128,6 +131,7 @@ class CudaGraphs:
 
     def _add_graph(self, size: tuple[int, int], inputs: GraphInputs, record: Record) -> None:
         """Record the passes over the memory of `inputs`. If the device refuses, nothing is recorded from then on."""
+        # The caller owns `total`. The graph needs memory that only this object writes to.
         inputs = inputs._replace(total=inputs.total.clone())
         try:
             replay, loss = record(lambda: self._passes(*inputs))

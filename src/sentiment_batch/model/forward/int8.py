@@ -88,6 +88,7 @@ class Int8Layer(NamedTuple):
 
     def finish(self, context: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
         """The layer's result (T, D) in float32."""
+        # The residual sum is a part of the product, so the product's result is written once.
         output = self.attention_output
         x = normalize(output.weights.multiply_add(output.code.encode(context), before), self.attention_norm)
         return normalize(self.feed_forward(x), self.norm)
@@ -111,7 +112,7 @@ class ObservedLayer:
 
     @property
     def ranges(self) -> LayerRanges:
-        """What was seen so far."""
+        """The ranges of all inputs so far."""
         return LayerRanges(**self._ranges)
 
     def project(self, x: torch.Tensor) -> torch.Tensor:

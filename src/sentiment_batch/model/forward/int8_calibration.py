@@ -107,10 +107,12 @@ def calibrate_int8(model: PackedModel, tokenizer: TextTokenizer) -> Int8Calibrat
     tokens, _ = tokenizer(list_calibration_texts()).replace_unknown(len(model.encoder.word_embeddings))
     with open_thread_pool("cpu", single=True) as pool:
         assert pool is not None
+        # First pass: float32, which shows the ranges. Second pass: int8 with these ranges, which shows the errors.
         found, exact = pool.executor.submit(_observe, model, tokens).result()
         found = Int8Calibration.from_json(found.to_json())  # with the digits that are stored
         fast = pool.executor.submit(_compute_logits, quantize(model, found), tokens).result()
-    errors = np.ptp(fast.astype(np.float64) - exact, axis=1)  # of the difference of any two logits
+    # The error of the difference of two logits is at most the largest error of a logit less the smallest.
+    errors = np.ptp(fast.astype(np.float64) - exact, axis=1)
     band = max(BAND_DEVIATIONS * float(np.sqrt((errors**2).mean())), BAND_MAXIMA * float(errors.max()))
     band, near_border_share = (float(f"{value:.3g}") for value in (band, (find_margins(exact) < band).mean()))
     return replace(found, band=band, largest=band * MAX_SOFTMAX_SLOPE, near_border_share=near_border_share)
@@ -133,6 +135,7 @@ def quantize(model: PackedModel, found: Int8Calibration) -> PackedModel:
     ]
     last = Int8Product.build(encoder.last_key_value, found.last)
     int8 = Int8Encoder(layers=layers, last_key_value=last, attention_dtype=dtype)
+    # Workspaces have the dtype of the attention, and each form has its own functions for `has_equal_bits`.
     return replace(model, int8=int8, workspaces=[], equal_bits={})
 
 
@@ -160,6 +163,7 @@ def _observe(model: PackedModel, tokens: Tokens) -> tuple[Int8Calibration, Float
         for rows in batches:
             texts = CpuPackAttention(build_pack(tokens, rows), model.heads, workspace, model.position_padding_id)
             results.append(model.head(walk_layers(encoder, layers, project_last, texts)))
+    # Back from the order of the batches to that of the texts.
     logits = torch.cat(results).numpy()[np.argsort(np.concatenate(batches))]
     ranges = [layer.ranges for layer in layers]
     found = Int8Calibration(layers=ranges, last=last[0], band=0.0, largest=0.0, near_border_share=0.0)

@@ -20,7 +20,7 @@ import torch
 from sentiment_batch.errors import ModelError
 from sentiment_batch.model.forward.batches import Budget, LaunchedBatches, ThreadPool, launch_batches
 from sentiment_batch.model.probabilities import average_segments
-from sentiment_batch.tokenization.packing import Tokens, gather_runs
+from sentiment_batch.tokenization.packing import Tokens, gather_runs, to_offsets
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -103,16 +103,24 @@ def launch_with_exact_labels(
     launched = launch_batches(strategy, tokens, budget, pool, on_tokens)
     if not isinstance(strategy, Int8Strategy) or not launched.order:
         return launched
+    # The copy keeps the logits of int8. Without windows, the mean is `logits_SK` itself, which is overwritten below.
     logits_SK = launched.logits()
     fast = average_segments(logits_SK, tokens.owners, tokens.lengths).copy()
     near = find_margins(fast) < strategy.band
     audited = find_audited(tokens)
     again = np.flatnonzero((near | audited)[tokens.owners])  # segments
     if len(again):
+        # A text is scored again as a whole, with all of its windows, because its label is that of their mean.
         chosen = take_segments(tokens, again)
-        logits_SK[again] = launch_batches(strategy.exact, chosen, budget, pool).logits()
+        second = launch_batches(strategy.exact, chosen, budget, pool)
+        logits_SK[again] = second.logits()
+        # float32 takes more memory, so it may not hold a text that int8 has scored.
+        launched.refused.update({int(again[row]): why for row, why in second.refused.items()})
+        # Inside the band other labels are expected, and float32 has just corrected them.
+        compared = audited & ~near
+        compared[tokens.owners[list(launched.refused)]] = False
         exact = average_segments(logits_SK, tokens.owners, tokens.lengths)
-        flips = np.flatnonzero(audited & ~near & (fast.argmax(axis=1) != exact.argmax(axis=1)))
+        flips = np.flatnonzero(compared & (fast.argmax(axis=1) != exact.argmax(axis=1)))
         if len(flips):
             raise Int8LabelError(float(find_margins(fast)[flips].max()), strategy.band)
     return replace(
@@ -124,7 +132,7 @@ def launch_with_exact_labels(
 
 
 def find_margins(logits: Floats) -> Floats:
-    """How far the greatest of the logits (N, K) lies above the second, for each text (N,); NaN if they are none."""
+    """How far the greatest of the logits (N, K) lies above the second, for each text (N,); NaN if a logit is."""
     greatest = np.partition(logits, -2, axis=1)
     margins: Floats = greatest[:, -1] - greatest[:, -2]
     return margins
@@ -134,6 +142,7 @@ def find_audited(tokens: Tokens) -> npt.NDArray[np.bool_]:
     """(N,): True for the texts that are scored in both ways; an equal text is always chosen alike."""
     first = np.searchsorted(tokens.owners, np.arange(len(tokens.cut)))
     bounds = np.append(tokens.offsets[first], tokens.offsets[-1]).tolist()
+    # Little-endian bytes and CRC-32 choose the same texts on every machine, and a text's neighbours do not matter.
     ids = tokens.ids.astype("<i4", copy=False).tobytes()
     spans = itertools.pairwise(bounds)
     return np.array([zlib.crc32(ids[4 * start : 4 * stop]) % TEXTS_PER_AUDIT == 0 for start, stop in spans], np.bool_)
@@ -142,10 +151,9 @@ def find_audited(tokens: Tokens) -> npt.NDArray[np.bool_]:
 def take_segments(tokens: Tokens, rows: SegmentNumbers) -> Tokens:
     """The segments `rows` (B,) of `tokens`, each as a text of its own."""
     lengths = tokens.lengths[rows]
-    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
     return Tokens(
         ids=gather_runs(tokens.ids, tokens.offsets[rows], lengths),
-        offsets=offsets,
+        offsets=to_offsets(lengths),
         owners=np.arange(len(rows)),
         cut=np.zeros(len(rows), dtype=np.bool_),
         uncut_lengths=lengths,

@@ -68,6 +68,7 @@ class InputCode(NamedTuple):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """The codes (rows, I) of `x` (rows, I)."""
+        # A cast to integers cuts the fraction off. The half in `shift` turns this into rounding.
         codes = torch.addcmul(self.shift, x.float(), self.factor).clamp_(0, MAX_CODE)
         return codes.to(torch.int8).view(torch.uint8) if casts_by_sign() else codes.to(torch.uint8)
 
@@ -107,6 +108,7 @@ class Int8Weights(NamedTuple):
             input_scale: the step of the codes, if all channels have one range.
             input_zero: the code of 0, if all channels have one range.
         """
+        # Symmetric: the largest weight of each output becomes 127 or -127.
         scales = weight.abs().amax(1).clamp_min(EPSILON) / 127
         integers = (weight / scales[:, None]).round()
         if low is not None:
@@ -144,6 +146,7 @@ class Int8Weights(NamedTuple):
 
     def multiply_add(self, codes: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """The product plus `other` (rows, O), in float32."""
+        # The scales of 1 and zeros of 0 after the bias say that neither the result nor `other` is coded.
         result: torch.Tensor = int8_linear_add(
             codes,
             self.input_scale,
@@ -174,9 +177,11 @@ class Int8Product(NamedTuple):
     @classmethod
     def build(cls, linear: LinearWeights, found: Range) -> Int8Product:
         """The 8-bit form of a layer, for inputs in a range."""
+        # A channel with range [middle - half, middle + half] and weights w. With step s, its codes multiply w * s.
         weight = linear.weight
         middle = (found.high + found.low) / 2
         half = (found.high - found.low) / 2 * RANGE_MARGIN + EPSILON
+        # SmoothQuant, equation 4: a wide range gets large steps, and large weights get small ones.
         step = half**RANGE_POWER / (weight.abs().amax(0) + EPSILON) ** (1 - RANGE_POWER)
         step = step / (step / half).min() / (MAX_CODE / 2)  # the widest channel just fits
         low = middle / step - MAX_CODE / 2
@@ -212,12 +217,14 @@ class FeedForward(NamedTuple):
             found: the range of the first product's input.
             hidden: the range of the second product's input.
         """
+        # GELU's least value is known. So only the greatest values decide which channels are too wide for one range.
         channels = torch.argsort(hidden.high, descending=True)
         count = round(len(channels) * FLOAT_SHARE)
         wide, others = channels[:count], channels[count:]
         greatest = float(hidden.high[others].max()) * HIDDEN_MARGIN
         scale = (max(greatest, 0.0) - MIN_GELU) / MAX_CODE
         zero = round(-MIN_GELU / scale)
+        # The wide channels get codes, too, which are cut off at 255. With a weight of 0 they add nothing.
         rest = layer.down.weight.index_fill(1, wide, 0.0)
         return cls(
             up=Int8Product.build(layer.up, found),
@@ -230,6 +237,7 @@ class FeedForward(NamedTuple):
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """What the part gives for `x` (rows, D), plus `x`: (rows, D)."""
+        # The wide channels in float32 on top of the residual, then all others in 8 bits.
         exact = torch.addmm(x, gelu_in_place(linear(x, self.float_up)), self.float_down)
         codes = self.up.weights.multiply(self.up.code.encode(x), torch.uint8, "gelu", self.scale, self.zero)
         return self.down.multiply_add(codes, exact)

@@ -54,6 +54,7 @@ def find_int8_refusal(strategy: ForwardStrategy) -> str | None:
         return "int8 is for CPUs"
     if not has_fast_int8():
         return "this CPU, or this build of torch, has no fast products of 8-bit integers (VNNI)"
+    # The codes between the products need the least value of GELU (`int8_products.MIN_GELU`).
     if not isinstance(strategy, PackedStrategy) or strategy.model.encoder.activation is not GELU:
         return "int8 is for models that can be packed, with GELU between their products"
     return None
@@ -78,12 +79,15 @@ def set_up_int8(strategy: PackedStrategy, tokenizer: TextTokenizer, model_digest
         named: True if the user named int8, so that it need not gain time.
     """
     conditions = _list_conditions(tokenizer, model_digest)
+    # The calibration scores the check texts twice, so it is done once for these conditions.
     found = _read(conditions)
     if found is None:
         found = calibrate_int8(strategy.model, tokenizer)
         _write(conditions, found)
-    if found.refuted or not np.isfinite([found.band, found.largest]).all():
-        return Int8Setup(strategy=None, reason=f"in int8 {_name_fault(found)}")
+    if found.refuted:
+        return Int8Setup(strategy=None, reason="in int8 an audit found another label")
+    if not np.isfinite([found.band, found.largest]).all():
+        return Int8Setup(strategy=None, reason="in int8 its scores are no numbers")
     if not named and (reason := find_no_gain_reason(found, strategy)) is not None:
         return Int8Setup(strategy=None, reason=reason)
     fast = replace(strategy, model=quantize(strategy.model, found))
@@ -94,10 +98,6 @@ def set_up_int8(strategy: PackedStrategy, tokenizer: TextTokenizer, model_digest
     return Int8Setup(
         strategy=Int8Strategy(fast=fast, exact=strategy, band=found.band), reason=reason, digest=found.digest()
     )
-
-
-def _name_fault(found: Int8Calibration) -> str:
-    return "an audit found another label" if found.refuted else "its scores are no numbers"
 
 
 def refute_int8(tokenizer: TextTokenizer, model_digest: str) -> None:
@@ -114,7 +114,7 @@ def _list_conditions(tokenizer: TextTokenizer, model_digest: str) -> list[Any]:
     return [
         model_digest,
         [version(name) for name in PACKAGES],
-        [describe_hardware("cpu"), *prefer_bfloat16("cpu")],
+        [describe_hardware("cpu"), *prefer_bfloat16("cpu")],  # also decides the dtype of the attention
         [policy.max_length, policy.long_text],
     ]
 

@@ -177,9 +177,10 @@ def gather_norm(module: nn.LayerNorm) -> NormWeights:
 
 def linear(x: torch.Tensor, weights: LinearWeights, activation: Activation | None = None) -> torch.Tensor:
     """The rows `x` (rows, in) times the weight, plus the bias, through the activation: (rows, out), in new memory."""
-    if weights.prepacked is None:
+    if weights.prepacked is None:  # on CUDA, in training, and in dtypes that oneDNN lacks
         result = F.linear(x, weights.weight, weights.bias)
         return result if activation is None else activation(result)
+    # oneDNN applies GELU while it writes the product. "none" is torch's name for the exact GELU, without the tanh.
     fused, algorithm = ("gelu", "none") if activation is GELU else ("none", "")
     result = linear_pointwise(x, weights.prepacked, weights.bias, fused, [], algorithm)
     return result if activation is None or activation is GELU else activation(result)
@@ -202,6 +203,7 @@ def has_equal_row_bits(functions: Iterable[Activation], like: torch.Tensor, rows
     """
     functions, generator = tuple(functions), torch.Generator().manual_seed(0)
     for _ in range(MAX_DRAWN_ROWS):
+        # A matrix whose rows are all equal must give equal rows.
         row = torch.randn((1, like.shape[-1]), generator=generator).to(like)
         x = row.expand(rows, -1).contiguous()
         if not all(torch.equal(y, y[:1].expand_as(y)) for y in (function(x) for function in functions)):

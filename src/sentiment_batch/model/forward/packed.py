@@ -40,7 +40,7 @@ from sentiment_batch.model.forward.layers import (
     linear,
 )
 from sentiment_batch.model.memory import unify_memory_errors
-from sentiment_batch.tokenization.packing import BatchShape, Pack, build_pack, plan_packs
+from sentiment_batch.tokenization.packing import BatchShape, Pack, build_pack, plan_packs, round_up
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -84,7 +84,12 @@ class PackedModel:
         with torch.inference_mode():
             if device.type != "cpu":
                 return self.compute(CudaPackAttention(pack, self.heads, device, self.position_padding_id)).float()
-            workspace = self.workspaces.pop() if self.workspaces else Workspace(dtype)
+            # Each thread takes a workspace for one pack. To ask first whether one is free would leave a gap, in which
+            # another thread could take the last one.
+            try:
+                workspace = self.workspaces.pop()
+            except IndexError:
+                workspace = Workspace(dtype)
             logits_BK = self.compute(CpuPackAttention(pack, self.heads, workspace, self.position_padding_id)).float()
             self.workspaces.append(workspace)  # not after an error, which may leave it half grown
             return logits_BK
@@ -106,6 +111,7 @@ class PackedModel:
         key = tokens, texts, torch.get_num_threads()
         if key not in self.equal_bits:
             with torch.inference_mode():
+                # Each kind of function is tried with the number of rows that it gets in such a pack.
                 self.equal_bits[key] = all(
                     has_equal_row_bits(functions, self.encoder.word_embeddings, rows)
                     for functions, rows in zip(self._list_functions(), (tokens, texts), strict=True)
@@ -136,6 +142,7 @@ class PackedModel:
 
 
 def _finish_one_by_one(layer: LayerWeights, activation: Activation) -> Activation:
+    """`finish_layer` as a function of one matrix, which is both of its inputs."""
     return lambda x: finish_layer(layer, activation, x, x)
 
 
@@ -149,6 +156,7 @@ def compile_packed(model: PackedModel, tokens: int) -> PackedModel:
     def finish(
         layer: LayerWeights, activation: Activation, context: torch.Tensor, before: torch.Tensor
     ) -> torch.Tensor:
+        # Another shape would make torch compile again, which takes far longer than to compute a smaller pack plainly.
         function: Callable[..., torch.Tensor] = fused if len(context) == tokens else finish_layer
         return function(layer, activation, context, before)
 
@@ -194,10 +202,11 @@ class PackedStrategy:
         In a deterministic run on a CPU where a row's place changes its bits, each segment is a pack of its own.
         """
         if self._needs_single_packs():
-            sizes = [_round_up(int(length), CPU_TOKEN_STEP) for length in tokens.lengths[rows]]
+            sizes = [round_up(int(length), CPU_TOKEN_STEP) for length in tokens.lengths[rows]]
             shapes = [BatchShape(tokens=size, texts=1) for size in sizes]
             packs = (build_pack(tokens, row, shape) for row, shape in zip(rows.reshape(-1, 1), shapes, strict=True))
             return torch.cat([self.model.logits(pack) for pack in packs])
+        # The logits of texts that only fill the pack up are cut off at the end.
         shape = self._choose_shape(int(tokens.lengths[rows].sum()), len(rows))
         return self.model.logits(build_pack(tokens, rows, shape))[: len(rows)]
 
@@ -210,8 +219,8 @@ class PackedStrategy:
         if self.shape is not None:
             return self.shape
         if self.device == "cpu":
-            filled = _round_up(tokens, CPU_TOKEN_STEP)
-            return BatchShape(tokens=filled, texts=_round_up(texts, CPU_TEXT_STEP), one_by_one=False)
+            filled = round_up(tokens, CPU_TOKEN_STEP)
+            return BatchShape(tokens=filled, texts=round_up(texts, CPU_TEXT_STEP), one_by_one=False)
         if self.compiled_tokens and MIN_FILLED_SHARE * self.compiled_tokens <= tokens <= self.compiled_tokens:
             return BatchShape(tokens=self.compiled_tokens, texts=texts, one_by_one=False)
         return None
@@ -220,10 +229,6 @@ class PackedStrategy:
 def _make_full_pack(tokens: int) -> Pack:
     """A pack of one text of one token; the other tokens belong to no text."""
     return Pack(ids=np.zeros(tokens, dtype=np.int32), offsets=np.array([0, 1]))
-
-
-def _round_up(number: int, step: int) -> int:
-    return -(-number // step) * step
 
 
 def build_packed(model: Any, device: str, dtype: str) -> tuple[PackedModel | None, str]:
@@ -245,6 +250,7 @@ def build_packed(model: Any, device: str, dtype: str) -> tuple[PackedModel | Non
         packed = _build(model, FAMILIES[model.config.model_type])
     except AttributeError as error:  # a later release may build its modules in another way; its own code still works
         return None, f"padded batches, because this release of transformers changed the model ({first_line(error)})"
+    # A pruned model has fewer heads than its configuration says. The split of its products into heads would be wrong.
     width = model.config.hidden_size
     if any(layer.qkv.weight.shape != (3 * width, width) for layer in packed.encoder.layers):
         return None, "padded batches, because some of its attention heads were removed"
@@ -263,9 +269,15 @@ def _find_refusal(config: Any, device: str, dtype: str) -> str | None:
 
 
 def _build(model: Any, family: ModelFamily) -> PackedModel:
+    """The packed form of a stock classifier.
+
+    Raises:
+        AttributeError: this release of Transformers builds the family in another way.
+    """
     config, embeddings = model.config, model.base_model.embeddings
     modules = family.layer_modules(model.base_model)
     layers = tuple(gather_layer(one, _join) for one in modules)
+    # The last layer computes queries for the first tokens only. So its joint product is split into two.
     last, width = layers[-1].qkv, config.hidden_size
     return PackedModel(
         encoder=Encoder(
@@ -285,6 +297,7 @@ def _build(model: Any, family: ModelFamily) -> PackedModel:
 
 
 def _build_head(model: Any, family: ModelFamily) -> Activation:
+    """The head (B, D) to (B, K). The pooler and the family's own head read a sequence, so they get one of one token."""
     if family.head == "relu":
         return lambda first_BD: model.classifier(F.relu(model.pre_classifier(first_BD)))
     if family.head == "pooler":
@@ -307,6 +320,7 @@ def _join(*parts: nn.Linear) -> LinearWeights:
         return LinearWeights.prepack(parts[0].weight.detach(), parts[0].bias.detach())
     weight = torch.cat([part.weight.detach() for part in parts])
     bias = torch.cat([part.bias.detach() for part in parts])
+    # The stock model stays usable, and the memory of its former weights is free.
     for part, rows, values in zip(parts, weight.chunk(len(parts)), bias.chunk(len(parts)), strict=True):
         part.weight.data, part.bias.data = rows, values
     return LinearWeights.prepack(weight, bias)

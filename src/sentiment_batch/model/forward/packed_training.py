@@ -56,7 +56,7 @@ def uses_cuda_kernel(classifier: EncoderClassifier, device: str, dtype: str) -> 
 
     On a CUDA device where this is False, batches are padded and the encoder's own code computes them.
     """
-    config = classifier.encoder.config
+    config = classifier.encoder.config  # a DistilBERT's, whose names of width and heads differ from BERT's
     return device != "cpu" and find_kernel_refusal(config.dim // config.n_heads, device, dtype) is None
 
 
@@ -107,10 +107,13 @@ def drop_elements(dropout: torch.nn.Dropout, x: torch.Tensor) -> torch.Tensor:
     elements are scaled up to match that share exactly.
     """
     threshold = round(dropout.p * 2**16)
+    # A threshold of 0 drops nothing and one of 2**16 everything. torch treats these cases itself.
     if x.device.type != "cpu" or not dropout.training or not 0 < threshold < 2**16:
         result: torch.Tensor = dropout(x)
         return result
+    # A quarter of the elements, rounded up. Each number has 64 random bits, of which an element gets 16.
     draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    # As signed integers the 16 bits lie between -2**15 and 2**15 - 1, so the threshold is shifted by 2**15.
     kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= threshold - 2**15
     scaled: torch.Tensor = x * kept.to(x.dtype).mul_(2**16 / (2**16 - threshold))
     return scaled

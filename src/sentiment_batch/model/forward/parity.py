@@ -87,9 +87,11 @@ def prepare_model(
             "`dtype` is float16, which is many times slower than float32 on a CPU. Set it to auto, bfloat16 or float32."
         )
     checks = _ParityChecks(tokenizer, digest)
+    # The layout of batches is checked first, on the CPU in float32, where rounding makes differences of 1e-6 only.
     can_pack = checks.packs_keep_scores(loaded)
     if not can_pack:  # packs that keep the scores of padded batches have shown that padding changes nothing
         loaded = dataclasses.replace(loaded, padding_changes_scores=checks.padding_changes_scores(loaded))
+    # The dtype is checked on the device, because each kind of hardware rounds in its own way.
     dtype = Choice(value=name, reason="as asked")
     loaded = loaded.to(device, "float32")
     if name == "auto":
@@ -134,11 +136,12 @@ class _ParityChecks:
         if build_packed(loaded.network, "cpu", "float32")[0] is None:
             return None
 
-        def compare() -> dict[str, float]:
+        def compare() -> float:
             strategies = (_choose_strategy(loaded, "cpu", "float32", can_pack)[0] for can_pack in (False, True))
             return _largest_difference(*(self._probabilities(loaded, strategy) for strategy in strategies))
 
         difference = self._cached_difference("strategies", compare)
+        # `not <=` instead of `>`, so that a difference of NaN counts as one.
         if not difference <= MAX_DIFFERENCE:
             logger.warning("packs change scores by up to %.1e; this model is scored in padded batches", difference)
         return difference <= MAX_DIFFERENCE
@@ -146,9 +149,10 @@ class _ParityChecks:
     def padding_changes_scores(self, loaded: LoadedModel) -> bool:
         """True if a text scores otherwise in a padded batch than alone. Checked on the CPU, for every device."""
 
-        def compare() -> dict[str, float]:
+        def compare() -> float:
             strategy = PaddedStrategy(model=loaded, device="cpu", classes=len(loaded.labels))
             texts = texts_of_doubling_length()
+            # A budget that holds all texts in one rectangle, and one that holds no two texts.
             together, alone = 4 * PARITY_BATCH_TOKENS, 1
             return _largest_difference(
                 *(self._probabilities(loaded, strategy, texts, budget) for budget in (together, alone))
@@ -183,32 +187,33 @@ class _ParityChecks:
                 logger.debug("%s", error)
                 return {"flips": math.nan, "largest": math.nan}
             flips = int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
-            return {"flips": flips, "largest": float(np.abs(before - after).max())}
+            return {"flips": flips, "largest": _largest_difference(before, after)}
 
         answer = self._cached_answer(describe_hardware(device), ("flips", "largest"), compare)
         flips, largest = answer["flips"], answer["largest"]
         if math.isnan(flips):
             return Choice(value="float32", reason="its code fails in bfloat16")
+        # Changed probabilities alone are accepted. A changed label is not.
         labels = f"{flips:.0f} label{'s' * (flips != 1)} of the check texts change{'s' * (flips == 1)}"
         outcome = f"{labels}, probabilities by at most {largest:.1e}"
         if flips:
             return Choice(value="float32", reason=f"in bfloat16 {outcome}")
         return Choice(value="bfloat16", reason=f"{reason}; {outcome}")
 
-    def _cached_difference(self, question: str, compare: Callable[[], dict[str, float]]) -> float:
+    def _cached_difference(self, question: str, compare: Callable[[], float]) -> float:
         """The answer to a question about the Transformers code, for its version."""
-        return self._cached_answer(f"{question}-transformers{version('transformers')}", ("difference",), compare)[
-            "difference"
-        ]
+        key = f"{question}-transformers{version('transformers')}"
+        return self._cached_answer(key, ("difference",), lambda: {"difference": compare()})["difference"]
 
     def _cached_answer(
         self, question: str, names: tuple[str, ...], compute: Callable[[], dict[str, float]]
     ) -> dict[str, float]:
         """The cached answer, or the answer that is computed now and cached."""
         policy = self._tokenizer.policy
+        # The answer depends on all of this. The key becomes a file name, so other characters are replaced.
         key = re.sub(r"[^\w.+-]+", "-", f"{question}-torch{torch.__version__}-{policy.max_length}-{policy.long_text}")
         path = cache_folder() / CACHE_FOLDER / self._digest[:32] / f"{key}.json"
-        holds_for = [self._digest, key]
+        holds_for = [self._digest, key]  # the file name holds a part of the digest only
         known = read_record(path, holds_for)
         if known is not None:
             return {name: float(known[name]) for name in names}
@@ -239,5 +244,5 @@ class _ParityChecks:
         return softmax(average_segments(logits, tokens.owners, tokens.lengths))
 
 
-def _largest_difference(one: Floats, other: Floats) -> dict[str, float]:
-    return {"difference": float(np.abs(one - other).max())}
+def _largest_difference(one: Floats, other: Floats) -> float:
+    return float(np.abs(one - other).max())

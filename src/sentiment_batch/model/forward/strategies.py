@@ -96,6 +96,7 @@ class PaddedStrategy:
             budget, threads = self.shape.tokens, 1
         elif not self.equal_lengths:
             return plan_rectangles(lengths, budget, threads)
+        # Each group has one rounded length, so the shape of a rectangle depends on its own texts alone.
         rounded = self._round_lengths(lengths)
         groups = (np.flatnonzero(rounded == length) for length in np.unique(rounded)[::-1])
         return [rows[some] for rows in groups for some in plan_rectangles(rounded[rows], budget, threads)]
@@ -111,9 +112,12 @@ class PaddedStrategy:
             return torch.cat([self.logits(tokens, row) for row in rows.reshape(-1, 1)])
         else:
             length = int(self._round_lengths(tokens.lengths[rows]).max())
+            # All rectangles of one length have the same height. On a CPU, each text is alone here already.
             height = 1 if self.device == "cpu" else max(1, self.shape.tokens // length)
             ids, mask = pad_segments(tokens, rows, self.model.pad_id, (height, length))
         ids_BT = move_to_device(torch.from_numpy(ids), self.device)
+        # A mask makes attention slower, so it is left out if nothing is masked. In a deterministic run every rectangle
+        # has one, so that a text is always computed by the same code.
         has_padding = self.shape is not None or not mask.all()
         mask_BT = move_to_device(torch.from_numpy(mask), self.device) if has_padding else None
         try:
@@ -124,4 +128,5 @@ class PaddedStrategy:
         return torch.cat([self.logits(tokens, row) for row in rows.reshape(-1, 1)])
 
     def _round_lengths(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        # The last expression rounds up to a multiple of the step, because // rounds down.
         return lengths if self.equal_lengths else -(-lengths // RECTANGLE_LENGTH_STEP) * RECTANGLE_LENGTH_STEP

@@ -32,6 +32,7 @@ def make_vector_strategy(strategy: ForwardStrategy, width: int, load: Callable[[
         width: D.
         load: gives the classifier as Transformers loaded it. It is called only if the classifier is not packed.
     """
+    # Vectors have no label to keep, so int8 needs no second pass in float32.
     if isinstance(strategy, Int8Strategy):
         strategy = strategy.fast
     if isinstance(strategy, PackedStrategy):
@@ -62,6 +63,7 @@ class _LastVectors:
         mask_BT = None if mask_BT is None else mask_BT.long()
         with torch.inference_mode():
             output = self.network(input_ids=ids_BT, attention_mask=mask_BT, output_hidden_states=True)
+        # An encoder-decoder such as BART has no `hidden_states`.
         states = getattr(output, "hidden_states", None) or getattr(output, "decoder_hidden_states", None)
         if not states or states[-1].shape[:2] != ids_BT.shape:
             raise ModelError(
@@ -73,6 +75,7 @@ class _LastVectors:
             return last_BTD[:, 0]
         if mask_BT is None:
             return last_BTD.mean(dim=1)
+        # The mean over the tokens, without the padding.
         return (last_BTD * mask_BT[..., None]).sum(dim=1) / mask_BT.sum(dim=1, keepdim=True)
 
 
