@@ -91,7 +91,7 @@ class Source:
         if self._reads_once or self._compression:
             return self._remember(pa.PythonFile(self._open_spool(), mode="r"))
         if self._path is not None:
-            filesystems.open_raw(self.location).close()  # its errors are clearer than pyarrow's
+            self._open_raw().close()  # its errors are clearer than pyarrow's
             encoded = os.fsencode(self._path)
             return self._remember(pa.memory_map(encoded) if memory_map else pa.OSFile(encoded))
         stream = self._open_stream()
@@ -113,7 +113,7 @@ class Source:
         """
         if self._compression != "zip":
             return ""
-        stream = self._remember(_buffer_stream(filesystems.open_raw(self.location), self.name))
+        stream = self._remember(_buffer_stream(self._open_raw(), self.name))
         return _find_member(_open_archive(stream, self.name), self.name).filename
 
     def share_read(self) -> float | None:
@@ -136,9 +136,18 @@ class Source:
     def _open_stream(self) -> io.BufferedReader:
         if self.location == filesystems.STDIN:
             return _buffer_stream(filesystems.standard_input(), self.name, closes=False)
-        self._raw = filesystems.open_raw(self.location)
+        self._raw = self._open_raw()
         stream = _buffer_stream(self._raw, self.name)
         return _decompress(stream, self._compression, self.name) if self._compression else stream
+
+    def _open_raw(self) -> Any:
+        """The bytes as they are stored; the path of a local file is known already."""
+        if self._path is None:
+            return filesystems.open_raw(self.location)
+        try:
+            return open(self._path, "rb", buffering=0)
+        except Exception as error:
+            raise filesystems.make_unreachable_error(self.location, error) from error
 
     def _open_spool(self) -> io.BufferedReader:
         # Two threads must share one copy, because the bytes of a pipe come only once.

@@ -58,7 +58,9 @@ class CsvEncoder:
             )
         if not schema.names:
             raise OutputError("CSV cannot hold a table without columns. Write Parquet or Arrow.")
-        refuse(replace_uuid_types(schema), not_json, "CSV", "Parquet or Arrow")
+        shown = replace_uuid_types(schema)
+        self._has_uuids = shown != schema
+        refuse(shown, not_json, "CSV", "Parquet or Arrow")
         self._stream = stream
         self._escape = options.escape_formulas
         self._needs_quotes = rf'["\r\n{re.escape(self._delimiter)}]'
@@ -77,7 +79,8 @@ class CsvEncoder:
         """Write the rows."""
         # A few rows at a time bound the memory that their text takes.
         for start in range(0, batch.num_rows, MAX_ROWS_AT_ONCE):
-            rows = format_uuids(batch.slice(start, MAX_ROWS_AT_ONCE))
+            rows = batch.slice(start, MAX_ROWS_AT_ONCE)
+            rows = format_uuids(rows) if self._has_uuids else rows
             columns = [self._text(column, field) for column, field in zip(rows.columns, rows.schema, strict=True)]
             self._write_lines([self._field(column, self._needs_quotes) for column in columns])
 

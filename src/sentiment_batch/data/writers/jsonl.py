@@ -38,14 +38,16 @@ class JsonLinesEncoder:
             raise OutputError(
                 f"JSON lines cannot hold two columns named {repeated!r}. Rename one, or write CSV, Parquet or Arrow."
             )
-        refuse(replace_uuid_types(schema), not_json, "JSON lines", "Parquet or Arrow")
+        shown = replace_uuid_types(schema)
+        self._has_uuids = shown != schema
+        refuse(shown, not_json, "JSON lines", "Parquet or Arrow")
         self._stream = stream
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write the rows."""
         for start in range(0, batch.num_rows, MAX_ROWS_AT_ONCE):
-            rows = format_uuids(batch.slice(start, MAX_ROWS_AT_ONCE))
-            write_lines(self._stream, _make_lines(rows))
+            rows = batch.slice(start, MAX_ROWS_AT_ONCE)
+            write_lines(self._stream, _make_lines(format_uuids(rows) if self._has_uuids else rows))
 
     def close(self) -> None:
         """Do nothing: JSON lines have no end mark."""
