@@ -277,6 +277,29 @@ def test_a_missing_tokenizer_is_named(folder):
     refused(folder, r"has no tokenizer\.json")
 
 
+def drop_word(folder, word):
+    """Take a word out of the vocabulary in tokenizer.json."""
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text())
+    del content["model"]["vocab"][word]
+    content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] != word]
+    path.write_text(json.dumps(content))
+
+
+def test_a_tokenizer_that_fails_at_unknown_words_is_named(folder):
+    drop_word(folder, "[UNK]")
+    refused(folder, r"has a tokenizer that fails at unknown words: .*\[UNK\].*Fetch the model again\.$")
+
+
+@pytest.mark.parametrize("word", ["[CLS]", "[SEP]"])
+def test_a_special_token_that_was_never_trained_is_a_warning(folder, word, caplog):
+    load_classifier(folder)
+    assert caplog.messages == []
+    drop_word(folder, word)
+    load_classifier(folder)
+    assert f"has no {word} in its vocabulary, so its scores are probably wrong" in caplog.text
+
+
 def test_a_vocabulary_without_tokenizer_json_is_enough(folder, vocabulary):
     before = scores(folder)
     (folder / "tokenizer.json").unlink()
@@ -301,6 +324,13 @@ def test_labels_without_meaning_are_refused_until_they_are_named(folder):
     with Scorer.load(str(folder), labels=["bad", "good"], device="cpu", dtype="float32") as scorer:
         assert scorer.labels == ("bad", "good")
     assert np.array_equal(scores(folder, labels=("bad", "good")), before)
+
+
+@pytest.mark.parametrize("names", [("", "good"), ("bad", " \t")])
+def test_empty_labels_are_refused_until_they_are_named(folder, names):
+    edit_json(folder, "config.json", id2label=dict(zip("01", names, strict=True)), label2id=None)
+    refused(folder, "which mean nothing. Name them in this order")
+    assert load_classifier(folder, ("bad", "good")).labels == ("bad", "good")
 
 
 def test_other_names_for_named_labels_are_logged(folder, caplog):

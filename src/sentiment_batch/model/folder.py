@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sentiment_batch.display import shortened
-from sentiment_batch.errors import ModelError, first_line
+from sentiment_batch.errors import ModelError, first_line, reason
 from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.model.load_errors import translate_load_errors
 from sentiment_batch.settings import LONG_TEXT, META_FILE
@@ -24,6 +24,9 @@ ATTENTION = "sdpa"
 fetched from the Hub."""
 SAFE_ARGUMENTS = {"local_files_only": True, "trust_remote_code": False}
 """Arguments of `from_pretrained`: nothing is fetched from the Hub, and no code of the folder runs."""
+
+RARE_WORDS = "\ua66e \U0001f9ff \U00010380"
+"""A Cyrillic letter of one old book, an emoji and a letter of Ugaritic, which hardly any vocabulary has."""
 
 
 def _is_object(value: Any) -> bool:
@@ -100,6 +103,12 @@ def load_tokenizer(folder: Path, **settings: Any) -> Any:
     # If all of its files are missing, Transformers silently makes an empty tokenizer that knows no word.
     if not tokenizer.is_fast or not any((folder / name).exists() for name in tokenizer.vocab_files_names.values()):
         raise ModelError(f"{folder} has no tokenizer.json. Save its tokenizer again with a current transformers.")
+    try:
+        tokenizer.backend_tokenizer.encode(RARE_WORDS)
+    except Exception as error:  # tokenizers has no class of errors for this
+        raise ModelError(
+            f"{folder} has a tokenizer that fails at unknown words: {reason(error)}. Fetch the model again."
+        ) from error
     return tokenizer
 
 

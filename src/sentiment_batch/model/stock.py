@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tokenizers.models import WordPiece
 from torch import nn
 
 from sentiment_batch.errors import ModelError, UsageError, listed
@@ -203,8 +204,8 @@ def choose_labels(names: tuple[str, ...], chosen: tuple[str, ...] | None, folder
             f"UTF-8 cannot hold the labels {', '.join(map(ascii, bad))} of {folder}. Name all of them in order "
             "with `labels`."
         )
-    # LABEL_0 and so on are names that Transformers makes up.
-    nameless = all(map(is_placeholder_label, names))
+    # LABEL_0 and so on are names that Transformers makes up. An empty name would look like a row without a label.
+    nameless = all(map(is_placeholder_label, names)) or not all(name.strip() for name in names)
     if chosen is not None:
         if len(chosen) != len(names) or len(set(chosen)) < len(chosen):
             raise UsageError(f"`labels` names {listed(chosen)}; this model needs {len(names)} different ones.")
@@ -263,6 +264,20 @@ def check_tokenizer(folder: Path, backend: Tokenizer, positions: int, vocabulary
         )
     if problem := check_tokens(folder, backend, vocabulary):
         logger.warning("%s. Texts with them cannot be scored", problem)
+    # Transformers gives a special token that the vocabulary lacks a number of its own, for which nothing was trained
+    if isinstance(backend.model, WordPiece) and (lost := _list_lost_special_tokens(backend)):
+        logger.warning(
+            "%s has no %s in its vocabulary, so its scores are probably wrong. Fetch the model again",
+            folder,
+            " and no ".join(lost),
+        )
+
+
+def _list_lost_special_tokens(backend: Tokenizer) -> list[str]:
+    """The special tokens around each text that the vocabulary itself does not have."""
+    encoding = backend.encode("a")
+    special = [token for token, flag in zip(encoding.tokens, encoding.special_tokens_mask, strict=True) if flag]
+    return [token for token in special if backend.model.token_to_id(token) is None]
 
 
 def _find_max_positions(network: Any, tokenizer_limit: int) -> int:
