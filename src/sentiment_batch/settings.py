@@ -37,6 +37,8 @@ WORK_FOLDER_ENDING = ".training"
 """The end of the name of the folder, beside a model folder, in which a training keeps its unfinished work."""
 META_FILE = "sentiment_batch.json"
 """The file that makes a stock model folder one of ours: label mapping, text policy, seeds, metrics."""
+META_FORMAT = 1
+"""The format of that file. A later version that changes the meaning of a key raises it."""
 MAX_WHOLE_NUMBER = 2**63 - 1
 """The largest number that 64 bits hold."""
 DETERMINISTIC_BATCH = {"tokens": 8_192, "texts": 256}

@@ -159,8 +159,36 @@ def test_a_table_that_was_changed_since_says_so(cli, scored, tmp_path):
     (tmp_path / "out.csv").write_text("".join(lines[:50]))
     result = cli("summary", tmp_path / "out.csv")
     assert "the manifest is about 120 rows, so the table was changed since" in result.stdout
-    failed(
-        cli("summary", tmp_path / "out.csv", "--quiet", "--fail-if", "unlike > 0.1"), "another number of rows", code=2
+    result = cli("summary", tmp_path / "out.csv", "--quiet", "--fail-if", "unlike > 0.1")
+    failed(result, "changed since it was scored", code=2)
+
+
+def copy_scored(scored, folder, change):
+    """The scored table with its manifest, changed as in another program."""
+    for name in ("out.csv", "out.csv.manifest.json"):
+        shutil.copy(scored / name, folder / name)
+    text = (folder / "out.csv").read_text()
+    (folder / "out.csv").write_text(change(text))
+    return folder / "out.csv"
+
+
+def test_an_edited_table_of_the_same_length_says_so(cli, scored, tmp_path):
+    edited = copy_scored(
+        scored, tmp_path, lambda text: text.replace("positive", "negative", 1).replace("the ", "a ", 5)
+    )
+    result = cli("summary", edited)
+    assert "another size than the manifest says, so the table was changed since it was scored" in result.stdout
+    assert "look unlike" not in result.stdout
+    assert printed(cli("summary", edited, "--json", "--quiet"))["unlike"] is None
+
+
+def test_labels_in_another_case_are_those_of_the_model(cli, scored, tmp_path):
+    plain = printed(cli("summary", scored / "out.csv", "--json", "--quiet"))["shares"]
+    capital = copy_scored(scored, tmp_path, lambda text: text.replace(",positive,", ",Positive,"))
+    result = cli("summary", capital, "--json", "--quiet")
+    assert printed(result)["shares"] == plain
+    assert (
+        result.stderr == "warning: the label 'Positive' in the table is counted as the label 'positive' of the model\n"
     )
 
 

@@ -256,7 +256,7 @@ def test_an_identity_of_other_than_json_values_is_refused(identity):
         guarded(identity=lambda: identity).identity()
 
 
-@pytest.mark.parametrize("finished", ["safe", True, {"bytes": 1}])
+@pytest.mark.parametrize("finished", [None, "safe", True, {"bytes": 1}])
 def test_a_finish_that_returns_no_finished_file_is_refused(finished):
     with pytest.raises(PluginError, match=r"its finish\(\) returned an object"):
         writer(finish=lambda: finished).finish()

@@ -313,6 +313,14 @@ def test_a_damaged_description_is_named(folder, content):
     refused(folder, r"sentiment_batch\.json is damaged.*Restore it, or train again")
 
 
+def test_a_description_of_a_later_version_is_refused(folder):
+    content = {"format": 2, "version": "9.0", "labels": {}, "text": {}}
+    (folder / "sentiment_batch.json").write_text(json.dumps(content))
+    refused(folder, r"has the format 2, which this version .* written by version '?9\.0'?\. Update sentiment-batch\.$")
+    (folder / "sentiment_batch.json").write_text(json.dumps(content | {"format": "x"}))
+    refused(folder, r"is damaged: its format is 'x'")
+
+
 def test_a_folder_without_our_description_has_none(tiny_base):
     assert read_meta(tiny_base) is None
 
@@ -326,7 +334,7 @@ def test_labels_without_meaning_are_refused_until_they_are_named(folder):
     assert np.array_equal(scores(folder, labels=("bad", "good")), before)
 
 
-@pytest.mark.parametrize("names", [("", "good"), ("bad", " \t")])
+@pytest.mark.parametrize("names", [("", "good"), ("bad", " \t"), ("bad", None)])
 def test_empty_labels_are_refused_until_they_are_named(folder, names):
     edit_json(folder, "config.json", id2label=dict(zip("01", names, strict=True)), label2id=None)
     refused(folder, "which mean nothing. Name them in this order")

@@ -1,4 +1,4 @@
-"""Ends the command line cleanly after Ctrl-C and SIGTERM, at any point of the program."""
+"""Ends the command line cleanly after Ctrl-C, SIGTERM and SIGHUP, at any point of the program."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 
 class SignalExit(SystemExit):
-    """Raised by a signal. The exit code is 130 after Ctrl-C and 143 after SIGTERM, as a shell reports them."""
+    """Raised by a signal. The exit code is 128 and the number of the signal, as a shell reports it."""
 
     code: int
     is_signal = True
@@ -16,10 +16,15 @@ class SignalExit(SystemExit):
 
 
 def handle_signals() -> None:
-    """Let both signals raise `SignalExit`, so that nothing half-written stays and finished work is saved."""
-    if threading.current_thread() is threading.main_thread():  # other threads cannot set a handler
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _exit)
+    """Let the signals raise `SignalExit`, so that nothing half-written stays and finished work is saved."""
+    if threading.current_thread() is not threading.main_thread():  # other threads cannot set a handler
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _exit)
+    # A terminal that is closed sends SIGHUP, which Windows lacks. `nohup` asks programs to ignore it.
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        signal.signal(hang_up, _exit)
 
 
 def _exit(number: int, frame: Any) -> NoReturn:

@@ -11,13 +11,19 @@ import sys
 from typing import TextIO
 
 from sentiment_batch.errors import OutputError
+from sentiment_batch.plugins.prints import is_plugin_running
 
 
 class OutputStream(io.TextIOWrapper):
-    """Standard output. What it cannot take raises an `OutputError`, or a `BrokenPipeError` if its reader has ended."""
+    """Standard output. What it cannot take raises an `OutputError`, or a `BrokenPipeError` if its reader has ended.
+
+    What a plugin prints goes to standard error, because a table or JSON may go to standard output.
+    """
 
     def write(self, text: str) -> int:
         """Write `text`."""
+        if is_plugin_running():
+            return sys.stderr.write(text)
         try:
             return super().write(text)
         except OSError as error:

@@ -18,6 +18,7 @@ from sentiment_batch.data.readers.validate import validate_batch
 from sentiment_batch.errors import PluginError, SentimentBatchError, first_line
 from sentiment_batch.plugins.bad_row_guard import BadRowGuard, SplitReport
 from sentiment_batch.plugins.manager import is_interrupt
+from sentiment_batch.plugins.prints import mark_plugin_call
 from sentiment_batch.records import Dialect, FinishedFile, Split
 
 if TYPE_CHECKING:
@@ -46,10 +47,12 @@ class PluginGuard:
         """Turn what the plugin raises into `PluginError`. Our own errors and interrupts pass.
 
         `sys.exit()` and similar calls are errors, too, because they would end the run silently, maybe with exit code 0.
-        Nothing may be yielded inside: the caller's `GeneratorExit` would be taken for the plugin's.
+        Nothing may be yielded inside: the caller's `GeneratorExit` would be taken for the plugin's. What the plugin
+        prints goes to standard error, unless it writes the table to standard output itself.
         """
         try:
-            yield
+            with contextlib.nullcontext() if self.location == "-" else mark_plugin_call():
+                yield
         except BaseException as error:
             if self._passes(error):
                 raise
@@ -138,6 +141,8 @@ class GuardedReader:
             if self._splits is not None and splits != self._splits:
                 raise self._plugin.make_error("its splits are not the same each time they are listed")
             self._splits = splits
+            if not splits and (rows := self._count(self._reader.num_rows, "its num_rows")):
+                raise self._plugin.make_error(f"it lists no split but announced {rows:,} rows")
         return splits
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
@@ -301,7 +306,7 @@ class GuardedWriter:
             self._writer.write(batch)
 
     def finish(self) -> FinishedFile | None:
-        """Let the plugin put everything on disk. None if it can only publish.
+        """Let the plugin put everything on disk. None if it has no such method, so that it can only publish.
 
         Raises:
             PluginError: its method returns something else than a `FinishedFile`.
@@ -309,8 +314,10 @@ class GuardedWriter:
         # Plugins for version 0.1 call the method `seal`.
         own = getattr(self._writer, "finish", None) or getattr(self._writer, "seal", None)
         with self._plugin.translate_errors():
-            finished: object = None if own is None else own()
-            if finished is None or isinstance(finished, FinishedFile):
+            if own is None:
+                return None
+            finished: object = own()
+            if isinstance(finished, FinishedFile):
                 return finished
             raise self._plugin.make_error(f"its finish() returned an object of the type {type(finished).__name__}")
 

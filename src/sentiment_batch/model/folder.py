@@ -14,7 +14,7 @@ from sentiment_batch.display import shortened
 from sentiment_batch.errors import ModelError, first_line, reason
 from sentiment_batch.labels.mapping import LabelMapping
 from sentiment_batch.model.load_errors import translate_load_errors
-from sentiment_batch.settings import LONG_TEXT, META_FILE
+from sentiment_batch.settings import LONG_TEXT, META_FILE, META_FORMAT
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -54,6 +54,7 @@ def _is_batch(value: Any) -> bool:
 MIN_LENGTH = 8
 """The least `max_length` that the settings accept."""
 _META_VALUES: dict[str, Callable[[Any], bool]] = {
+    "format": lambda value: type(value) is int,
     "labels": _is_label_mapping,
     **dict.fromkeys(("text", "settings", "data", "best", "metrics", "calibration", "input", "texts"), _is_object),
     "text.max_length": _is_length,
@@ -116,7 +117,7 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
     """The content of sentiment_batch.json, None if the folder has no such file.
 
     Raises:
-        ModelError: the file is damaged.
+        ModelError: the file is damaged, or of a later version.
     """
     try:
         meta = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
@@ -126,6 +127,11 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
         raise ModelError(
             f"{folder / META_FILE} is damaged: {first_line(error)}. Restore it, or train again."
         ) from error
+    if isinstance(meta, dict) and type(made := meta.get("format")) is int and made > META_FORMAT:
+        raise ModelError(
+            f"{folder / META_FILE} has the format {made}, which this version of sentiment-batch does not know. It was "
+            f"written by version {shortened(str(meta.get('version')))}. Update sentiment-batch."
+        )
     if fault := _find_meta_fault(meta):
         raise ModelError(f"{folder / META_FILE} is damaged: {fault}. Restore it, or train again.")
     found: dict[str, Any] | None = meta

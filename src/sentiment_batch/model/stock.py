@@ -169,7 +169,8 @@ def _refuse_left_out_layers(folder: Path, network: Any, unexpected_keys: Iterabl
 
 def list_model_labels(config: Any) -> tuple[str, ...]:
     """What the configuration of a model calls its K labels, in the order of its outputs."""
-    return tuple(str(config.id2label[number]) for number in sorted(config.id2label))
+    names = (config.id2label[number] for number in sorted(config.id2label))
+    return tuple("" if name is None else str(name) for name in names)
 
 
 def _read_labels(config: Any, folder: Path) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def clear_cached_scorer() -> None:
 
 def _describe_files(folder: Path) -> tuple[Any, ...]:
     """The state of a folder's files without their content; it changes when a model is trained again in its place."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike `Path.is_dir`, also for a folder that this user may not enter
         return ()
     stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
     return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats)

@@ -41,7 +41,7 @@ def read_model_meta(model: str) -> Mapping[str, Any] | None:
     Arguments and errors are those of `read_trained_columns`.
     """
     folder = Path(os.path.expanduser(model))
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike `Path.is_dir`, also for a folder that this user may not enter
         from sentiment_batch.model import hub
 
         folder = hub.resolve_model(model)

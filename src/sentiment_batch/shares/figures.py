@@ -58,7 +58,7 @@ def refuse_unknown_labels(gates: Sequence[Gate], summary: ShareSummary) -> None:
     if summary.total.unsure is None:
         missing |= dict.fromkeys(("unsure", "mean_score"), "the table has no scores")
     if summary.is_changed:
-        missing |= dict.fromkeys(("unlike", "expected_accuracy"), "the manifest is about another number of rows")
+        missing |= dict.fromkeys(("unlike", "expected_accuracy"), "the table was changed since it was scored")
     # A table without a single label says nothing about which labels exist.
     labels = summary.labels if summary.total.rows > summary.total.no_text else None
     refuse_unknown(gates, labels=labels, missing=missing)

@@ -42,7 +42,7 @@ def build_summary(counted: Counted, name: str, known: KnownModel | None) -> Shar
     )
     total, groups = builder.build()
     # The manifest's figures about the texts hold only for the rows that it describes.
-    is_same = known is not None and known.rows == counted.rows
+    is_same = known is not None and known.rows == counted.rows and not known.was_edited
     return ShareSummary(
         table=name,
         labels=labels,
@@ -59,6 +59,7 @@ def build_summary(counted: Counted, name: str, known: KnownModel | None) -> Shar
         expected_accuracy=known.expected_accuracy if known and is_same else None,
         words_from=len(set(counted.sample.texts)),
         manifest_rows=known.rows if known else None,
+        was_edited=known is not None and known.was_edited,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from sentiment_batch.scoring.added_columns import NEUTRAL
 from sentiment_batch.scoring.likeness import check_confusion, find_confusion
-from sentiment_batch.scoring.output.written_output import find_manifest
+from sentiment_batch.scoring.output.written_output import find_manifest, has_written_sizes
 from sentiment_batch.scoring.trained_columns import get_trained_columns, read_model_meta
 
 
@@ -30,6 +30,8 @@ class KnownModel:
     """The columns of the text."""
     rows: int | None = None
     """Rows of the output that the manifest describes."""
+    was_edited: bool = False
+    """True if a file of the table has another size than the manifest says."""
     unlike: float | None = None
     """The share of texts that look unlike those of the training."""
     expected_accuracy: float | None = None
@@ -82,6 +84,7 @@ def _read_stored(location: str) -> KnownModel | None:
         prefix=manifest.get("sentiment_column"),
         text_columns=_read_names(described.get("text_columns")),
         rows=manifest["rows"],
+        was_edited=not has_written_sizes(location, manifest),
         unlike=manifest.get("unlike"),
         expected_accuracy=manifest.get("expected_accuracy"),
     )

@@ -103,6 +103,8 @@ class ShareSummary:
     """The number of sampled texts whose words were compared."""
     manifest_rows: int | None = None
     """The rows that the manifest is about; None if there is none."""
+    was_edited: bool = False
+    """True if a file of the table has another size than the manifest says."""
 
     @property
     def label_column(self) -> str | None:
@@ -116,8 +118,8 @@ class ShareSummary:
 
     @property
     def is_changed(self) -> bool:
-        """True if the manifest is about another number of rows than the table has now."""
-        return self.manifest_rows not in (None, self.rows)
+        """True if the manifest is about another state of the table."""
+        return self.was_edited or self.manifest_rows not in (None, self.rows)
 
     @property
     def shares(self) -> Mapping[str, LabelShare]:

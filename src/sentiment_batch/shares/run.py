@@ -93,6 +93,8 @@ def summarize_shares(
         for batch in stream_batches(reader):
             counted.add(batch)
             bar.update(batch.num_rows)
+    for written, label in counted.values[0].respelt.items():
+        logger.warning("the label %r in the table is counted as the label %r of the model", written, label)
     counted.sample.trim()  # the last texts may not have reached the size at which it trims itself
     return build_summary(counted, name, known)
 
@@ -111,7 +113,8 @@ def _prepare(reader: Reader, request: SummaryRequest, known: KnownModel | None) 
         first = read_first_batch(reader)
         period = find_period_column(request.over, first, every=request.every, date_format=request.date_format)
     # In the order in which `Counted.add` encodes them: the label, the groups, the period.
-    labels = ValueNumbers(columns.label, "prefix", MAX_LABELS, blank_is_missing=True)
+    spellings = (known and known.names) or ()
+    labels = ValueNumbers(columns.label, "prefix", MAX_LABELS, blank_is_missing=True, spellings=spellings)
     groups = [ValueNumbers(one, "by", blank_is_missing=True) for one in request.by]
     periods = [] if request.over is None else [ValueNumbers(request.over, "over")]
     text = _find_texts(reader, request, known)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment_batch.errors import InputError
+from sentiment_batch.labels.values import fold_word
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,14 +34,26 @@ class ValueNumbers:
         setting: the setting that named it.
         max_values: how many different values there may be.
         blank_is_missing: count blank texts as rows without a value.
+        spellings: known values. A value that differs from one of them by case or blanks alone is counted as that one.
     """
 
     def __init__(
-        self, column: str, setting: str, max_values: int = MAX_VALUES, *, blank_is_missing: bool = False
+        self,
+        column: str,
+        setting: str,
+        max_values: int = MAX_VALUES,
+        *,
+        blank_is_missing: bool = False,
+        spellings: Sequence[str] = (),
     ) -> None:
         self._column, self._setting, self._max_values = column, setting, max_values
         self._numbers: dict[str, int] = {}
         self._missing = {""} if blank_is_missing else set()
+        known = {fold_word(one): one for one in spellings}
+        # If two known values are one word, only the exact spelling counts
+        self._known = known if len(known) == len(spellings) else {}
+        self.respelt: dict[str, str] = {}
+        """The values that were counted as known ones, by the spelling of the table."""
 
     @property
     def names(self) -> list[str | None]:
@@ -55,7 +68,7 @@ class ValueNumbers:
         """
         numbers = self._numbers
         table = [
-            0 if name is None or name in self._missing else numbers.setdefault(name, len(numbers) + 1)
+            0 if name is None or name in self._missing else numbers.setdefault(self._name(name), len(numbers) + 1)
             for name in values.dictionary.to_pylist()
         ]
         if len(numbers) > self._max_values:
@@ -67,6 +80,13 @@ class ValueNumbers:
         indices = values.indices.fill_null(len(table)).to_numpy(zero_copy_only=False)
         codes: Codes = np.array([*table, 0], dtype=np.int64)[indices]
         return codes
+
+    def _name(self, value: str) -> str:
+        """The value in the spelling that is known."""
+        known = self._known.get(fold_word(value), value) if self._known else value
+        if known != value:
+            self.respelt[value] = known
+        return known
 
 
 @dataclass(kw_only=True, slots=True, eq=False)

@@ -64,10 +64,12 @@ def _format_head(summary: ShareSummary) -> str:
             f"mean score {format_decimal(total.mean_score)}; the model is unsure of "
             f"{format_quantity(total.unsure, 'row')}, whose score is below {summary.unsure_below:g}"
         )
-    if summary.is_changed:
+    if summary.manifest_rows not in (None, summary.rows):
         lines.append(
             f"the manifest is about {format_quantity(summary.manifest_rows, 'row')}, so the table was changed since"
         )
+    elif summary.was_edited:
+        lines.append("the file has another size than the manifest says, so the table was changed since it was scored")
     if summary.expected_accuracy is not None:
         lines.append(
             f"expected accuracy about {format_percent(summary.expected_accuracy, 0)} (as `score` estimated it)"

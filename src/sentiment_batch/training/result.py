@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment_batch.settings import DETERMINISTIC_BATCH
+from sentiment_batch.settings import DETERMINISTIC_BATCH, META_FORMAT
 from sentiment_batch.training.checkpoint.history import HistoryEntry, find_best
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def describe_model(setup: Setup, result: RunResult, confidence: float | None = N
     metrics = {name: result.metrics[name].to_json() if name in result.metrics else None for name in measured}
     config, policy = setup.config, setup.policy
     return {
-        "format": 1,
+        "format": META_FORMAT,
         "version": importlib.metadata.version("sentiment-batch"),
         "base": config.settings.base,
         "labels": setup.data.mapping.to_json(),

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment_batch.data import formats
 from sentiment_batch.errors import InputError, SentimentBatchError, UsageError
+from sentiment_batch.files.filesystems import local_path
 from sentiment_batch.records import ReadOptions
-from sentiment_batch.scoring.output.manifest import read_manifest
+from sentiment_batch.scoring.output.manifest import locate_files, read_manifest
 from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sentiment_batch.data.readers.base import Reader
 
 logger = logging.getLogger("sentiment_batch")
@@ -56,6 +59,14 @@ def find_manifest(location: str) -> dict[str, Any] | None:
         if os.path.lexists(manifest):
             logger.warning("%s Without it, nothing is known of the model", error)
         return None
+
+
+def has_written_sizes(location: str, manifest: Mapping[str, Any]) -> bool:
+    """False if a local file of an output has another size than its manifest says, so that somebody changed it."""
+    paths = _locate(location)
+    files = locate_files(paths.destination, manifest["files"], is_folder=paths.is_folder)
+    local = ((local_path(place), entry["bytes"]) for place, entry in files)
+    return all(path is None or not os.path.exists(path) or os.path.getsize(path) == size for path, size in local)
 
 
 def open_written_file(location: str, format_name: str) -> Reader | None:
