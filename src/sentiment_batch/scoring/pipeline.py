@@ -5,12 +5,11 @@ Work is done in parts, so that an interrupted run can be resumed; see `output/jo
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ from sentiment_batch.locations import make_absolute, without_password
 from sentiment_batch.model.device import choose_device, prefers_int8
 from sentiment_batch.model.forward.int8_labels import Int8LabelError
 from sentiment_batch.progress import end_estimate, show_progress, update_estimated
-from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.scoring.annotate import TableAnnotator, Tally
 from sentiment_batch.scoring.backends.base import MUST_COMPILE
 from sentiment_batch.scoring.default_model import choose_model, locate_model
@@ -37,7 +35,7 @@ from sentiment_batch.scoring.output.bad_rows import BadRows
 from sentiment_batch.scoring.output.journal import Journal, MemoryJournal
 from sentiment_batch.scoring.output.own_files import check_neighbours
 from sentiment_batch.scoring.output.paths import OutputPaths, locate_output
-from sentiment_batch.scoring.output.targets import Target, open_target, restore_replaced_folder
+from sentiment_batch.scoring.output.targets import Target, open_journal, open_target
 from sentiment_batch.scoring.published import find_published
 from sentiment_batch.scoring.reuse.previous import PreviousOutput, describe_reuse, find_previous
 from sentiment_batch.scoring.reuse.take_over import take_over
@@ -114,6 +112,7 @@ def _score_in_float32(job: ScoreJob, load: Load | None) -> Summary:
 
 
 def _score_table(job: ScoreJob, load: Load | None) -> Summary:
+    # 1. The destination. A mistake in its name shows before a model is loaded, which takes seconds.
     started = time.perf_counter()
     output_format = choose_output_format(job)
     paths = locate_output(job.destination, output_format)
@@ -121,23 +120,28 @@ def _score_table(job: ScoreJob, load: Load | None) -> Summary:
     bad_rows = BadRows()
     with ExitStack() as models:
         load = functools.cache(load or (lambda: models.enter_context(_load_scorer(job, paths))))
-        with _open_journal(paths) as journal:
+        with open_journal(paths) as journal:
+            # 2. An earlier run may have published this output and died before it said so. Then there is nothing to do.
+            #    A run in place is asked before the input is opened, because its output has replaced the input.
             published = find_published(paths, journal, output_format)
             if published is not None and not job.restart and published.replaces_input(job):
                 published.check_same_command(job, output_format, load().open())
                 return published.summarize(job, load(), started)
+            # 3. The input, and the model
             with _open_input(job, bad_rows) as reader:
                 run = _prepare(job, paths, output_format, reader, bad_rows, load)
                 if published is not None and not job.restart and published.is_made_by(_describe(run)):
                     return published.summarize(job, load(), started)
                 if published is not None and not job.write.overwrite:
                     published.refuse_another_command(job, output_format)
+                # 4. The rows. Only an output on a disk or in a storage can be resumed.
                 try:
                     if isinstance(journal, Journal):
                         rows_resumed = _score_resumably(run, journal, restart=job.restart or published is not None)
                     else:
                         rows_resumed = _score_at_once(run, journal)
                 except Int8LabelError as error:
+                    # Starting over in float32 needs an output that is not visible yet, and an input to read again
                     locations = getattr(reader, "locations", [job.source])
                     error.is_final = paths.work_folder is None or any(map(is_read_once, locations))
                     raise
@@ -148,15 +152,18 @@ def _prepare(
     job: ScoreJob, paths: OutputPaths, output_format: Format, reader: Reader, bad_rows: BadRows, load: Load
 ) -> _Run:
     """Find the columns, load the model, and check that they go together."""
+    # What would destroy files of the user is refused first
     locations = getattr(reader, "locations", [job.source])
     check_neighbours(paths, locations)
     refuse_loss(job, paths, locations)
+    # Read before the first row. At the end it is compared, so that no row of another state is published.
     identity = fingerprint.read_input_state(reader, job.source, job.input_format)
     for name in job.keep:
         check_column(reader.schema, name, "columns", whole=True)
     text = choose_text_columns(reader, job.text_columns, lambda: load().trained_columns)
     description = describe_reading(reader, text_columns=text.names, assumed=["text_columns"] * text.assumed)
     log_description(job.source, description)
+    # Only now the model, because all checks above are cheap
     scorer = load().open()
     loaded = time.perf_counter()
     scorer.added.check_names(job.keep or reader.schema.names)
@@ -216,7 +223,7 @@ def _describe(run: _Run) -> dict[str, Any]:
 
 def _score_resumably(run: _Run, journal: Journal, *, restart: bool) -> int:
     """Do what an earlier run left to do unless `restart`, and publish; returns the rows that the earlier run did."""
-    if restart:
+    if restart:  # asked before the finished parts are deleted
         refuse_existing(run.job, run.paths)
     description = _describe(run)
     plan = plan_parts(run.annotator, run.paths, run.output_format, run.identity, journal, run.expected_rows)
@@ -227,9 +234,11 @@ def _score_resumably(run: _Run, journal: Journal, *, restart: bool) -> int:
     rows_resumed = journal.finished_rows
     if journal.damaged is not None:
         logger.warning("%s is damaged or of another job: it and the parts after it are scored again", journal.damaged)
-    refuse_existing(run.job, run.paths)
+    refuse_existing(run.job, run.paths)  # again, because loading the model took seconds
     if rows_resumed:
         logger.info("resuming after %s rows that an earlier run did", f"{rows_resumed:,}")
+    # Workers of an engine score whole parts in any order, and store them in the work folder. Then the target below only
+    # has to join them.
     if plan is not None:
         expected = _count_rows_to_compile(journal, plan.expected_rows)
         score_parts_on_workers(dataclasses.replace(plan, expected_rows=expected), run.annotator, journal)
@@ -290,8 +299,9 @@ def _write_rows(run: _Run, journal: Journal | MemoryJournal, target: Target) -> 
             on_rows=bar.update if total is not None else update_estimated(bar, run.annotator.reader),
             expected_rows=_count_rows_to_compile(journal, expected),
         )
-        if total is None:
+        if total is None:  # the bar showed an estimate, which the last row replaces
             end_estimate(bar)
+    # The two checks that stand between a faulty reader and a shorter table: every row of the input is in the output
     if target.start + written != journal.rows:
         raise InputError(
             f"the input gave {target.start + written:,} rows, but an earlier run read {journal.rows:,} rows of it. "
@@ -314,24 +324,6 @@ def _check_input_unchanged(run: _Run) -> None:
     if fingerprint.read_input_state(run.annotator.reader, job.source, job.input_format) != run.identity:
         cure = "Score it again when nobody writes to it."
         raise InputError(f"{job.source} was changed while it was read; nothing was published. {cure}")
-
-
-@contextlib.contextmanager
-def _open_journal(paths: OutputPaths) -> Iterator[Journal | MemoryJournal]:
-    """The journal of an output; if the block fails, its finished parts stay for a later run."""
-    if paths.work_folder is None:
-        yield MemoryJournal()
-        return
-    journal = Journal(paths.work_folder, paths.destination)
-    try:
-        restore_replaced_folder(paths)  # before the input is opened, because it may be the input
-        yield journal
-    except BaseException:
-        journal.close(resumable=True)
-        if journal.can_resume:
-            logger.info("%s finished. The same command resumes there", format_quantity(journal.finished_rows, "row"))
-        raise
-    journal.close(resumable=False)
 
 
 def _open_input(job: ScoreJob, bad_rows: BadRows) -> AbstractContextManager[Reader]:

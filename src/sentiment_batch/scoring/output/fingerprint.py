@@ -90,6 +90,7 @@ def list_command_changes(
         output_format: the name of the format of the output.
         is_folder: True if the output is a folder with a file for each part.
     """
+    # The input does not exist any more, so its columns and its state are taken from the manifest
     old, part_rows = manifest["settings"], job.choose_part_rows(scorer.device.value)
     scoring = describe_scoring(scorer, scorer.added.fields())
     settings = _describe_settings(job, job.text_columns or old.get("text_column") or [], output_format, part_rows)
@@ -136,6 +137,7 @@ def describe_scoring(scorer: Scorer, fields: Iterable[pa.Field]) -> dict[str, An
     """What decides the scores and the columns, besides the input; `fields` are the columns of the output."""
     description, settings = scorer.description, scorer.settings
     return {
+        # Each of these may change the last bits of a score, and a resumed run promises equal bytes
         "sentiment-batch": importlib.metadata.version("sentiment-batch"),
         "torch": torch.__version__,
         "tokenizers": importlib.metadata.version("tokenizers"),
@@ -164,6 +166,7 @@ def list_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     >>> list_changes({"dtype": "float32", "settings": {"limit": None}}, {"dtype": "bfloat16", "settings": {"limit": 9}})
     ['`limit` was not given and is 9', 'dtype was float32 and is bfloat16']
     """
+    # Settings first, because they can be changed back, and then what the machine and the files have changed.
     # Another program may have written anything. Then each current setting is a difference.
     found = (one.get("settings") for one in (old, new))
     old_settings, new_settings = (one if isinstance(one, dict) else {} for one in found)

@@ -99,6 +99,7 @@ class Journal:
     def __post_init__(self) -> None:
         self._files = PartFiles(self.folder)
         with self._translating_errors():
+            # The folder will be emptied. Through a link, that could be any folder of the user.
             if self.folder.is_symlink() or (self.folder / DATA).is_symlink():
                 raise OutputError(f"the work folder {self.folder} is or holds a link. Remove the link.")
             for folder in (self.folder, get_leftovers_folder(self.folder)):
@@ -137,6 +138,8 @@ class Journal:
             OutputError: parts of another job are there, or the folder cannot be written.
         """
         with self._translating_errors():
+            # Find what the earlier run left. Records of parts carry the digest of their job, so parts of another job
+            # that was begun in the same folder are not taken for parts of this one.
             stored = read_checked_json(self.folder / JOB)
             self._files = PartFiles(self.folder, None if stored is None else hash_json(stored))
             parts: list[Part] = []
@@ -146,16 +149,19 @@ class Journal:
                 parts, self.damaged = self._files.find_first()
                 ahead = self._files.find_beyond(len(parts))
                 published = (self.folder / MANIFEST).exists()
+            # Refuse before anything is deleted: hours of finished work may lie here
             if parts or ahead or published:
                 self._check_same_job(stored, job)
             if restart:
                 remove_run_record(self.folder)
+            # Remove the rest. A part after a gap is of no use to a run that scores row after row.
             ahead = ahead if gaps else {}
             remove_work_folder(get_leftovers_folder(self.folder))
             for path in self._files.list_others([*parts, *ahead.values()], published=published):
                 remove_own_file(path)
             self._begun, self._resumable, self.parts, self.ahead = True, job is not None, parts, ahead
             (self.folder / SCRATCH).mkdir(exist_ok=True)
+            # A resumed run keeps the stored description, even if it differs in what `list_changes` allows
             if not parts and not ahead:
                 description = {"format": FORMAT, "job": job}
                 self._files = PartFiles(self.folder, hash_json(description))
@@ -173,6 +179,7 @@ class Journal:
         """
         with self._translating_errors():
             self.ahead[part.index] = self._files.write(part, problems)
+        # A part that fills a gap also brings those that were waiting after it
         while (following := self.ahead.pop(len(self.parts), None)) is not None:
             self.parts.append(following)
 
@@ -230,6 +237,7 @@ class Journal:
         """Unlock the folder. It stays only if `resumable` is True and it holds finished parts."""
         if self._lock is None:
             return
+        # Before `begin`, the content belongs to the earlier run and stays. Only an empty folder was made by this one.
         if resumable and self.can_resume:
             atomic.remove(self.folder / SCRATCH)
         elif self._begun or not resumable:
@@ -248,7 +256,7 @@ class Journal:
         leftovers = get_leftovers_folder(self.folder)
         try:
             os.rename(self.folder, leftovers)
-        except OSError:
+        except OSError:  # leftovers of an earlier run are there, or the system refuses
             remove_work_folder(self.folder)
         remove_work_folder(leftovers)
         remove_run_record(self.folder)

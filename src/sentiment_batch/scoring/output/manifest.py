@@ -48,19 +48,24 @@ def publish(paths: OutputPaths, journal: Journal, target: Target, description: d
         OutputError: something could not be written, or appeared at the destination. The output is not published, or a
             later run completes it.
     """
+    # 1. All bytes are on disk, and nothing is visible yet
     problems = _gather_problems(journal)
     files = target.finish()
     manifest = {"format": FORMAT, "files": files, "problems": problems} | description
+    # 2a. Without a place for a manifest, such as a database: the ID is recorded first. A later run asks for it.
     if paths.beside is None:
         if target.run_id is not None:
             write_run_record(journal.folder, target.run_id, manifest)
         target.publish()
         return
     check_neighbours(paths)  # hours may lie between the two looks
+    # 2b. The writer of a plugin that does not say what it wrote. An older manifest would describe other bytes.
     if files is None:
         _replace_neighbours(paths, journal.folder, has_problems=problems is not None, has_manifest=False)
         target.publish()
         return
+    # 2c. The manifest in the work folder is the point from which on a killed run is completed, not repeated: if the
+    #     output is what it says, `complete_publication` does the rest
     with translate_write_errors(str(journal.folder)):
         atomic.write_whole(journal.folder / MANIFEST, checked_json(manifest))
     target.publish()
@@ -101,10 +106,12 @@ def complete_publication(paths: OutputPaths, journal: Journal | MemoryJournal, f
         if claim:
             claim.release()
         return found
+    # The output is not what the manifest says, so that run had not published. Its manifest must not outlive it.
     atomic.remove(journal.folder / MANIFEST)
     atomic.remove(journal.folder / PROBLEMS)
     if not get_leftovers_folder(journal.folder).exists():
         return None
+    # The run died while it removed its work folder, so the manifest lies beside the output already
     try:
         found = read_manifest(str(paths.manifest))
     except InputError:
@@ -118,6 +125,7 @@ def read_manifest(location: str) -> dict[str, Any]:
     Raises:
         InputError: it is not there, or not what was written.
     """
+    # Bounded, because anything may lie there. The digest in the file shows a change of any byte.
     with open_stored(location) as file:
         found = parse_checked_json(file.read(MAX_JSON_BYTES))
     whole = None if found is None or not is_manifest(found) else _convert(found)

@@ -53,6 +53,7 @@ def refuse_foreign_files(folder: Path) -> None:
     """
     if not os.path.lexists(folder):
         return
+    # Two conditions: every name is one that runs give, and a description of a job or nothing but locks lies there
     try:
         foreign = _list_foreign(folder) if folder.is_dir() and not folder.is_symlink() else [folder.name]
         is_marked = bool(foreign) or _is_marked(folder)
@@ -105,6 +106,7 @@ def check_neighbours(paths: OutputPaths, inputs: Sequence[str] = ()) -> None:
     """
     if paths.manifest is None or paths.problems is None:
         return
+    # The input may be called as our list of bad rows, and would be overwritten by it
     for location in (paths.manifest, paths.problems):
         if location in inputs or (
             paths.path is not None and os.path.realpath(location) in map(os.path.realpath, inputs)

@@ -142,6 +142,7 @@ class PartFiles:
 
     def write(self, part: Part, problems: bytes) -> Part:
         """Record a part whose data are safe on disk, with its bad rows as JSON lines; returns the record."""
+        # The record comes last: a part whose record exists is finished
         if problems:
             part = replace(part, problems=hashlib.sha256(problems).hexdigest())
             atomic.write_whole(self._problems_file(part), problems)
@@ -183,6 +184,7 @@ class PartFiles:
     def find_beyond(self, gap: int) -> dict[int, Part]:
         """The undamaged parts after the part `gap`, which is missing or damaged, by their index."""
         found: dict[int, Part] = {}
+        # Workers finish parts in any order, so the records have gaps
         for record in self.folder.glob(f"{PART_PREFIX}[0-9]*.json"):
             number = record.name.removeprefix(PART_PREFIX).removesuffix(".json")
             part = self._read_undamaged(record, int(number)) if number.isdecimal() and int(number) > gap else None
@@ -203,6 +205,7 @@ class PartFiles:
 
     def _read_undamaged(self, record: Path, index: int) -> Part | None:
         """The part of a record; None if the record, the data or the bad rows are not what was written."""
+        # The file may be of another job that was begun here, or have another name than it was written with
         part = Part.from_json(read_checked_json(record) or {})
         if part is None or part.index != index or (self.job is not None and part.job != self.job):
             return None
@@ -210,6 +213,7 @@ class PartFiles:
 
     def _is_undamaged(self, part: Part) -> bool:
         """True if the data and the bad rows of a part are what was written."""
+        # The record may name any path. Only the two that runs write are opened.
         path = self.folder / part.file
         if part.file != name_scores_file(part.index) and not part.file.startswith(f"{DATA}/{name_part(part.index)}."):
             return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ from sentiment_batch.data.writers.write_errors import translate_write_errors
 from sentiment_batch.errors import OutputError, listed
 from sentiment_batch.files import atomic
 from sentiment_batch.locations import path_of, without_password
-from sentiment_batch.scoring.output.journal import MemoryJournal
+from sentiment_batch.report.formatting import format_quantity
+from sentiment_batch.scoring.output.journal import Journal, MemoryJournal
 from sentiment_batch.scoring.output.own_files import list_published_names
 from sentiment_batch.scoring.output.part_files import DATA, OLD, describe_part, name_part
 from sentiment_batch.scoring.output.paths import OutputPaths, part_file_suffix
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.plugins.registry import Format
     from sentiment_batch.records import FinishedFile, WriteOptions
-    from sentiment_batch.scoring.output.journal import Journal
+
+logger = logging.getLogger("sentiment_batch")
 
 SUCCESS = "_SUCCESS"
 """The empty file that marks a complete folder, as Hadoop and Spark write it."""
@@ -110,6 +113,7 @@ class FileTarget:
     _writer: Writer = field(init=False)
 
     def __post_init__(self) -> None:
+        # A table of a database has no manifest beside it. The ID shows a later run that this one was committed.
         stores_id = self.paths.beside is None and self.format.stores_run_id
         self.run_id = secrets.token_hex(16) if stores_id else None
         options = dataclasses.replace(self.options, scratch=self.journal.scratch, run_id=self.run_id)
@@ -187,7 +191,7 @@ class FolderTarget:
 
     def end_part(self, result: PartResult) -> None:
         """Finish the part's file, and record it."""
-        self._writer = self._writer or self._open()
+        self._writer = self._writer or self._open()  # a part without rows has a file, too
         self._writer.commit()
         self._writer = None
         file = self._name_file()
@@ -211,6 +215,8 @@ class FolderTarget:
         if path is None:
             self._send()
             return
+        # No system call swaps two folders on all systems. So the old one is moved into the work folder first. If the
+        # process dies between the two renames, the next run finds it there and puts it back.
         with translate_write_errors(self.paths.destination):
             if self.paths.exists():
                 _check_replaceable(self.paths, self.options)
@@ -219,7 +225,7 @@ class FolderTarget:
                 os.rename(self._data, path)
             finally:
                 restore_replaced_folder(self.paths)  # if the new folder did not take its place
-            atomic.sync_folder(path.parent)
+            atomic.sync_folder(path.parent)  # else a loss of power could undo the renames
 
     def _send(self) -> None:
         """Send the files while no other machine does; if this fails, a later run of this machine sends them again."""
@@ -250,8 +256,27 @@ class FolderTarget:
         )
 
     def _open(self) -> Writer:
+        # A killed run may have left a file of this part without its record
         options = dataclasses.replace(self.options, overwrite=True, scratch=self.journal.scratch)
         return formats.open_writer(str(self._name_file()), self.schema, format=self.format.name, options=options)
+
+
+@contextlib.contextmanager
+def open_journal(paths: OutputPaths) -> Iterator[Journal | MemoryJournal]:
+    """The journal of an output; if the block fails, its finished parts stay for a later run."""
+    if paths.work_folder is None:
+        yield MemoryJournal()
+        return
+    journal = Journal(paths.work_folder, paths.destination)
+    try:
+        restore_replaced_folder(paths)  # before the input is opened, because it may be the input
+        yield journal
+    except BaseException:
+        journal.close(resumable=True)
+        if journal.can_resume:
+            logger.info("%s finished. The same command resumes there", format_quantity(journal.finished_rows, "row"))
+        raise
+    journal.close(resumable=False)
 
 
 @contextlib.contextmanager
@@ -298,6 +323,7 @@ def _check_replaceable(paths: OutputPaths, options: WriteOptions) -> None:
     Raises:
         OutputError: the folder holds other files, or a data set that must not be replaced; or its storage refuses.
     """
+    # `list_published_names` reads the manifest. A file that it does not list was put there by somebody else.
     names = set(paths.list_names()) - {SENDING}
     if not names:
         return
