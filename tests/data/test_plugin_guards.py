@@ -84,6 +84,15 @@ def test_a_good_writer_is_handed_through():
     assert GuardedWriter(old, PLUGIN).finish() is FINISHED
 
 
+def test_a_writer_that_has_published_is_not_asked_to_abort():
+    """A plugin may remove in `abort` whatever lies at the destination."""
+    done = []
+    made = writer(commit=lambda: done.append("commit"), abort=lambda: done.append("abort"))
+    made.commit()
+    made.abort()
+    assert done == ["commit"]
+
+
 @pytest.mark.parametrize(("error", "message"), FAILURES)
 @pytest.mark.parametrize("part", ["splits", "batches", "identity"])
 def test_a_failure_of_a_reader_is_one_line_with_its_name(part, error, message):

@@ -35,16 +35,26 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, place, change
     path.parent.mkdir(exist_ok=True)
     ROWS.to_csv(path, index=False)
     source = path.parent if "/" in place else path
-    with pytest.raises(InputError, match=CHANGED), open_table(source) as table:
-        assert sum(batch.num_rows for batch in stream_batches(table.reader)) == len(ROWS)
-        change(path)
+
+    def read_and_change():
+        with open_table(source) as table:
+            assert sum(batch.num_rows for batch in stream_batches(table.reader)) == len(ROWS)
+            change(path)
+
+    with pytest.raises(InputError, match=CHANGED):
+        read_and_change()
 
 
 def test_an_error_in_the_block_is_not_hidden_by_a_change(tmp_path):
     ROWS.to_csv(path := tmp_path / "reviews.csv", index=False)
-    with pytest.raises(ValueError, match="its own"), open_table(path):
-        append(path)
-        raise ValueError("its own")
+
+    def change_and_fail():
+        with open_table(path):
+            append(path)
+            raise ValueError("its own")
+
+    with pytest.raises(ValueError, match="its own"):
+        change_and_fail()
 
 
 def test_a_summary_mixes_no_two_states_of_a_file(tmp_path, monkeypatch):

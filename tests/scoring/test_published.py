@@ -15,7 +15,7 @@ from sentiment_batch.errors import InputError, OutputError, UsageError
 from sentiment_batch.records import WriteOptions
 from sentiment_batch.scoring import pipeline
 from sentiment_batch.scoring.job import ScoreJob
-from sentiment_batch.scoring.output import journal, manifest
+from sentiment_batch.scoring.output import journal, manifest, targets
 from sentiment_batch.scoring.output.targets import FolderTarget
 from sentiment_batch.scoring.output.verify import verify_output
 from sentiment_batch.scoring.pipeline import score_table
@@ -95,6 +95,22 @@ def end_while_clearing(score, monkeypatch, *arguments, keep=(), **options):
         patch.setattr(journal, "remove_work_folder", remove)
         with pytest.raises(CutOffError):
             score(*arguments, **options)
+
+
+def test_a_published_output_is_not_aborted(score, tmp_path, monkeypatch):
+    """`abort` of a plugin's writer may remove the output, because nobody calls it after `commit` has returned."""
+    open_writer = targets.formats.open_writer
+
+    def open_fragile(location, schema, **options):
+        writer = open_writer(location, schema, **options)
+        monkeypatch.setattr(type(writer), "abort", lambda self: (tmp_path / "out.csv").unlink(missing_ok=True))
+        return writer
+
+    monkeypatch.setattr(targets.formats, "open_writer", open_fragile)
+    write_input(tmp_path, "in.csv")
+    end_after_publication(score, monkeypatch, "in.csv", "out.csv")
+    assert (tmp_path / "out.csv").exists()
+    assert score("in.csv", "out.csv").rows_resumed == ROWS + 1
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -13,7 +13,7 @@ import pytest
 
 from sentiment_batch import InputError, OutputError, UsageError, score, select
 from sentiment_batch.scoring.pipeline import ScoreJob, score_table
-from sentiment_batch.selection import run
+from sentiment_batch.selection import destination, run
 from sentiment_batch.settings import ScoreSettings
 from tests.conftest import WORDS
 
@@ -218,6 +218,20 @@ def test_the_output_is_written_like_any_other(scored, tiny_model, tmp_path):
         select(scored, 5, tiny_model, output=f"{tmp_path}/folder/", **CPU)
     with pytest.raises(OutputError, match="no folder"):
         select(scored, 5, tiny_model, output=tmp_path / "none" / "a.csv", **CPU)
+
+
+def test_a_published_output_is_not_aborted(scored, tiny_model, tmp_path, monkeypatch):
+    """`abort` of a plugin's writer may remove the output, because nobody calls it after `commit` has returned."""
+    open_writer = destination.formats.open_writer
+
+    def open_fragile(location, schema, **options):
+        writer = open_writer(location, schema, **options)
+        monkeypatch.setattr(type(writer), "abort", lambda self: (tmp_path / "next.csv").unlink(missing_ok=True))
+        return writer
+
+    monkeypatch.setattr(destination.formats, "open_writer", open_fragile)
+    select(scored, 5, tiny_model, output=tmp_path / "next.csv", **CPU)
+    assert (tmp_path / "next.csv").exists()
 
 
 def test_tables_that_are_read_are_never_replaced(scored, tiny_model, tmp_path):

@@ -297,6 +297,7 @@ class GuardedWriter:
     def __init__(self, writer: Writer, plugin: PluginGuard) -> None:
         self._writer = writer
         self._plugin = plugin
+        self._is_published = False
         with plugin.translate_errors():
             plugin.check_methods(writer, "write", "commit", "abort")
 
@@ -325,8 +326,14 @@ class GuardedWriter:
         """Let the plugin publish."""
         with self._plugin.translate_errors():
             self._writer.commit()
+        self._is_published = True
 
     def abort(self) -> None:
-        """Let the plugin remove what it wrote. An error is only logged, so that it does not hide the first error."""
+        """Let the plugin remove what it wrote. An error is only logged, so that it does not hide the first error.
+
+        After `commit` the plugin is not asked, because it might remove what it has published.
+        """
+        if self._is_published:
+            return
         with self._plugin.log_errors():
             self._writer.abort()

@@ -18,8 +18,9 @@ from typing import BinaryIO
 from sentiment_batch.files.windows import replace_patiently
 
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EROFS}
+"""Errors of `fsync` if the file, such as a pipe, or its file system cannot be synced. Others are failed writes."""
 _MAX_NAME_CHARACTERS = 60
-"""Of the final name within the hidden one: at most 240 bytes of the 255 that file systems allow."""
+"""Characters of the final name that the hidden name keeps: in UTF-8 at most 240 of the 255 bytes that are allowed."""
 
 
 class HiddenFile:
@@ -37,6 +38,7 @@ class HiddenFile:
 
     def __init__(self, path: Path, *, scratch: Path | None = None) -> None:
         self._path = path
+        # The random part keeps two writers of one file apart
         hidden = f".{path.name[:_MAX_NAME_CHARACTERS]}.{secrets.token_hex(4)}.part"
         self._part = (scratch or path.parent) / hidden
         self.file = self._create()
@@ -44,11 +46,13 @@ class HiddenFile:
 
     def _create(self) -> BinaryIO:
         """Open a new file with the mode that the umask gives."""
+        # O_EXCL: nothing that lies there is followed or overwritten, not even a link of the same name
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         return open(os.open(self._part, flags, 0o666), "wb", buffering=1 << 20)
 
     def finish(self) -> None:
         """Sync the bytes to disk and close the file."""
+        # The rename may reach the disk before the bytes do. Then a loss of power would leave an empty file.
         self.file.flush()
         sync(self.file.fileno())
         self.file.close()
@@ -70,6 +74,7 @@ class HiddenFile:
         except FileExistsError:
             raise
         except OSError:  # a file system without hard links
+            # Another program may still create the file before the rename. Such file systems offer nothing safer.
             if os.path.lexists(self._path):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._path)) from None
             replace_patiently(self._part, self._path)
@@ -174,6 +179,7 @@ def make_folder(folder: Path) -> None:
     Raises:
         OSError: it cannot be created.
     """
+    # Each new name lies in the folder above it, so those folders are synced, from the top down
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for one in reversed(missing):
@@ -182,6 +188,7 @@ def make_folder(folder: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, or a folder with its content. A missing path, or one that cannot be removed, is no error."""
+    # Of a link only the link is removed, never what it points to
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -35,6 +35,7 @@ def cache_folder() -> Path:
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         expanded = os.path.expanduser(chosen)
+        # `expanduser` leaves the name of an unknown user as it is
         if expanded.startswith("~"):
             raise UsageError(f"{CACHE_VARIABLE} is {chosen!r}, but that user has no home folder. Name a full path.")
         return _choose_reachable(Path(expanded))
@@ -45,6 +46,7 @@ def cache_folder() -> Path:
     elif sys.platform == "darwin":
         place = home and home / "Library" / "Caches"
     else:
+        # The XDG Base Directory Specification says that a relative path is to be ignored
         named = os.environ.get("XDG_CACHE_HOME", "")
         place = Path(named) if os.path.isabs(named) else home and home / ".cache"
     return _choose_reachable(None if place is None else place / "sentiment-batch")
@@ -76,6 +78,7 @@ def _make_temporary_cache(why: str) -> Path:
     try:
         folder = Path(tempfile.gettempdir()) / f"sentiment-batch-{owner}"
         folder.mkdir(mode=0o700, exist_ok=True)
+        # Every user may write among the temporary files. A folder of another user could hold false records.
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022 or owner not in (None, found.st_uid):
             raise PermissionError(f"{folder} belongs to somebody else")
@@ -100,6 +103,7 @@ def locate_record(folder: str, model_digest: str, holds_for: Any) -> Path:
         holds_for: as for `read_record`.
     """
     key = hashlib.sha256(json.dumps(holds_for, sort_keys=True).encode()).hexdigest()
+    # A short key suffices, because `read_record` compares `holds_for` in full
     return cache_folder() / folder / model_digest[:32] / f"{key[:16]}.json"
 
 

@@ -21,6 +21,7 @@ def open_regular(path: Path) -> BufferedReader:
     Raises:
         OSError: the file cannot be opened, or is no regular file.
     """
+    # O_NONBLOCK opens a pipe at once, so that its kind can be asked
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return open(descriptor, "rb")
@@ -35,6 +36,7 @@ def read_regular(path: Path) -> bytes:
         OSError: as for `open_regular`; or it has more than `MAX_JSON_BYTES`.
     """
     with open_regular(path) as file:
+        # One byte more than allowed shows a file that is too large, without reading the rest
         data = file.read(MAX_JSON_BYTES + 1)
     if len(data) > MAX_JSON_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
@@ -70,6 +72,7 @@ def parse_checked_json(data: bytes) -> dict[str, Any] | None:
     try:
         read = json.loads(data)
         content: dict[str, Any] = read["content"]
+        # Without this check, a flipped bit in a number would pass as another number
         return content if isinstance(content, dict) and hash_json(content) == read["sha256"] else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -77,5 +80,6 @@ def parse_checked_json(data: bytes) -> dict[str, Any] | None:
 
 def hash_json(content: dict[str, Any]) -> str:
     """The SHA-256 of plain values, in hexadecimal. The order of keys does not matter."""
+    # Sorted keys and no blanks: equal values have one text only, and so one digest
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -73,6 +73,7 @@ def open_filesystem(location: str, kind: type[SentimentBatchError] = InputError)
     refuse_ambiguous_url(location)
 
     refusal = f"{location} cannot be {'written' if issubclass(kind, OutputError) else 'opened'}"
+    # Schemes of fsspec may be chained, as in simplecache::s3://bucket/file
     scheme = scheme_of(location).rpartition("::")[2]
     try:
         filesystem, path = fsspec.core.url_to_fs(location)
@@ -102,6 +103,7 @@ def open_raw(location: str) -> Any:
             return open(path, "rb", buffering=0)
         filesystem, path = open_filesystem(location)
         return filesystem.open(path, "rb")
+    # `open_filesystem` has said what is wrong, and how to mend it
     except InputError:
         raise
     except Exception as error:
@@ -126,6 +128,7 @@ def is_read_once(location: str) -> bool:
         return True
     path = local_path(location)
     try:
+        # A URL counts as a regular file: its storage can be read again
         mode = os.stat(path).st_mode if path is not None else stat.S_IFREG
     except (OSError, ValueError):
         return False  # opening it reports what is wrong

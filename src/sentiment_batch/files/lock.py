@@ -58,6 +58,7 @@ class FolderLock:
         """Release the lock. It may be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
+            # The number may be given to another file soon, which a second call must not close
             self._descriptor = -1
 
 
@@ -95,6 +96,7 @@ def _open_lock_file(path: Path) -> int:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise _make_lock_file_error(path) from error
         raise
+    # Ask the open file, not its path, which may have been replaced in between
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:
         return descriptor

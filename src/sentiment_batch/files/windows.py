@@ -12,6 +12,7 @@ IS_WINDOWS = sys.platform == "win32"
 MAX_WAIT_SECONDS = 2.0
 """How long a file that another program has open is waited for, such as a virus scanner or an indexer."""
 _PAUSE_SECONDS = 0.05
+# The names of devices by "Naming Files, Paths, and Namespaces" of Microsoft. With a suffix, they are devices too.
 _DEVICE = re.compile(r"(?i)(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?: *\..*)?")
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
 
@@ -22,6 +23,7 @@ def replace_patiently(source: Path, target: Path) -> None:
     Raises:
         OSError: the file could not be renamed.
     """
+    # The monotonic clock, because the time of day may be set back while this waits
     deadline = time.monotonic() + MAX_WAIT_SECONDS
     while True:
         try:
@@ -44,6 +46,7 @@ def find_name_problem(name: str) -> str | None:
         return "the name is that of a device"
     if forbidden := _FORBIDDEN.search(name):
         return f"a name cannot hold {forbidden[0]!r}"
+    # Windows drops these, so the file would get another name
     if name.endswith((".", " ")):
         return "a name cannot end with a full stop or a blank"
     return None

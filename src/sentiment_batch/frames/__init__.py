@@ -67,8 +67,13 @@ _MATERIALIZE = {"dask": "compute", "polars": "collect", "pyspark": "toPandas"}
 
 def is_deferred(frame: Any) -> bool:
     """True if the rows of a frame are scored after the call that annotates it."""
-    kinds = {(kind.__module__.partition(".")[0].lstrip("_"), kind.__name__) for kind in type(frame).__mro__}
-    return bool(kinds & (_LAZY.keys() - _SCORED_AT_ONCE))
+    return bool(set(_list_kinds(frame)) & (_LAZY.keys() - _SCORED_AT_ONCE))
+
+
+def _list_kinds(frame: Any) -> list[tuple[str, str]]:
+    """The library and the name of the class of a frame, then those of its base classes."""
+    # The name of a module in C may begin with an underscore, such as `_duckdb`
+    return [(kind.__module__.partition(".")[0].lstrip("_"), kind.__name__) for kind in type(frame).__mro__]
 
 
 def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] | None) -> Any:
@@ -84,14 +89,16 @@ def annotate_frame(frame: Any, scorer: Scorer, text_column: str | Sequence[str] 
         UsageError: a column has the name of an added one.
     """
     chosen = to_column_names(text_column)
-    for kind in type(frame).__mro__:
-        annotate = _LAZY.get((kind.__module__.partition(".")[0].lstrip("_"), kind.__name__))
+    for kind in _list_kinds(frame):
+        annotate = _LAZY.get(kind)
         if annotate is not None:
             return annotate(frame, scorer, chosen)
     wrapped = wrap_frame(frame_texts(frame) if isinstance(frame, list | tuple) else frame)
+    # A clash of names is reported before anything is converted or scored
     scorer.added.check_names(wrapped.names)
     first = wrapped.table(rows=SAMPLE_ROWS)
     texts = find_texts(scorer, first, chosen, frame)
+    # Convert only the columns of the text: others may have no Arrow type, and a copy of them would cost memory
     table = wrapped.table(list(dict.fromkeys(find_root(first.schema, name) for name in texts)))
     find_text_columns(table.schema, texts)  # the first rows may have been empty
     with warn_of_unlike_texts(scorer):
@@ -121,6 +128,7 @@ def wrap_frame(frame: Any) -> Frame:
     Raises:
         InputError: it is no known frame, or its rows are not in memory yet.
     """
+    # A library that was never imported cannot have made the frame, so none is imported here
     pandas, polars, datasets = (sys.modules.get(name) for name in ("pandas", "polars", "datasets"))
     if pandas is not None and isinstance(frame, (pandas.DataFrame, pandas.Series)):
         return PandasFrame(frame)
@@ -130,8 +138,10 @@ def wrap_frame(frame: Any) -> Frame:
         return HuggingFaceDataset(frame)
     if isinstance(frame, (pa.Array, pa.ChunkedArray)):
         return ArrowFrame(pa.table({"text": frame}))
+    # Asked after the others, because frames of pandas and polars have an Arrow stream, too
     if isinstance(frame, (pa.Table, pa.RecordBatch)) or hasattr(frame, "__arrow_c_stream__"):
         return ArrowFrame(frame)
+    # The rest are errors. Each says how to get a frame from what was given.
     library = type(frame).__module__.partition(".")[0]
     if library in _MATERIALIZE:
         call = _MATERIALIZE[library]

@@ -41,6 +41,7 @@ class ArrowFrame:
         for name, column in added.items():
             table = table.append_column(pa.field(name, column.type), column)
         if isinstance(self._frame, pa.RecordBatch):
+            # A record batch has no chunks
             arrays = [to_single_array(column) for column in table.columns]
             return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
         if isinstance(self._frame, pa.Table):
@@ -48,7 +49,7 @@ class ArrowFrame:
         return _convert_back(type(self._frame), table)
 
     def take_rows(self, rows: Sequence[int], *, without: Collection[str]) -> ArrowFrame:
-        """Some rows."""
+        """Take rows, see `Frame.take_rows`."""
         places = [place for place, name in enumerate(self.names) if name not in without]
         slices = [self._table.select(places).slice(row, 1) for row in rows]  # Arrow cannot take rows of views
         taken = pa.concat_tables(slices) if slices else self._table.select(places).slice(0, 0)
@@ -65,6 +66,7 @@ def annotate_arrow_stream(stream: pa.RecordBatchReader, scorer: Scorer, chosen: 
     """
     added = scorer.added
     schema = added.append_to_schema(stream.schema)
+    # A stream can be read only once, so rows that were looked at are put back in front of it
     first, batches = (None, stream) if chosen else peek_rows(stream)
     texts = find_texts(scorer, stream.schema.empty_table() if first is None else first, chosen, stream)
     scored = scorer.probabilities(batches, texts)

@@ -83,6 +83,7 @@ def _join_chunks(rows: pa.Table) -> pa.Table:
 @contextlib.contextmanager
 def warn_of_unlike_texts(scorer: Scorer) -> Iterator[None]:
     """Log a warning if the texts that `scorer` scores in this context are unlike those of the training."""
+    # A copy, because the counts of a scorer grow from call to call, and only those of this call matter
     before = dataclasses.replace(scorer.counts)
     yield
     if (check := scorer.judge_texts(before)).unlike_reasons:

@@ -22,6 +22,7 @@ def annotate_dask(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     """
     meta = frame._meta  # a pandas frame without rows, which shows the types of the partitions
     texts = find_texts(scorer, PandasFrame(meta).table().schema, chosen, frame)
+    # A pickled scorer loads its model once in each process, so partitions share it
     scored = partial(scorer, text_column=texts)
     return frame.map_partitions(scored, meta=scored(meta))
 
@@ -32,6 +33,7 @@ def annotate_spark(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     Labels are strings, because Spark has no categories. Its Python workers score a stream of record batches for each
     partition.
     """
+    # A limit of 0 gives the schema without the rows, which may take hours to compute
     given = frame.limit(0).toArrow().schema
     texts = find_texts(scorer, given, chosen, frame)
     schema = type(frame.schema)(list(frame.schema.fields))

@@ -24,6 +24,7 @@ def annotate_duckdb(relation: Any, scorer: Scorer, chosen: Sequence[str]) -> Any
     DuckDB runs one query of a connection at a time, so a relation cannot be scored while another one reads from it. A
     table that does not fit into memory can be scored with `Scorer.annotations_of` as a function in SQL.
     """
+    # Send the columns to Arrow and back without rows, to see which types change on the way
     empty = _same_connection(relation, pa.RecordBatchReader.from_stream(relation.limit(0)).read_all())
     # Columns that Arrow would return with another type, such as UUID, are read as text.
     kinds = zip(empty.columns, relation.types, empty.types, strict=True)
@@ -41,6 +42,7 @@ def annotate_duckdb(relation: Any, scorer: Scorer, chosen: Sequence[str]) -> Any
 def _cast(relation: Any, kinds: dict[str, str]) -> Any:
     if not kinds:
         return relation
+    # REPLACE keeps the order and the names of all columns
     casts = ", ".join(f"CAST({_quote(name)} AS {kind}) AS {_quote(name)}" for name, kind in kinds.items())
     return relation.project(f"* REPLACE ({casts})")
 

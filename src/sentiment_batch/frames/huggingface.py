@@ -52,7 +52,7 @@ class HuggingFaceDataset:
         return dataset
 
     def take_rows(self, rows: Sequence[int], *, without: Collection[str]) -> HuggingFaceDataset:
-        """Some rows."""
+        """Take rows, see `Frame.take_rows`."""
         kept = [name for name in self.names if name not in without]
         return HuggingFaceDataset(self._frame.select_columns(kept).select(list(rows)))
 
@@ -72,6 +72,7 @@ def annotate_streamed(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> Any:
     texts = find_texts(scorer, schema, chosen, frame)
     roots = [(name, schema.field(name).type) for name in dict.fromkeys(find_root(schema, name) for name in texts)]
     added = scorer.added.append_to_schema(pa.schema([]))
+    # A column without rows shows the type that `_decode` gives: plain strings in place of a dictionary
     strings = pa.schema([pa.field(one.name, _decode(pa.nulls(0, one.type)).type) for one in added])
     kind = type(frame.features)
     features = kind({**frame.features, **kind.from_arrow_schema(strings)})
@@ -87,6 +88,7 @@ def _map_rows(frame: Any, add: Callable[[dict[str, list[Any]]], dict[str, list[A
     """A streamed data set with the columns that a function adds to plain rows. It keeps its format, such as pandas."""
     # `datasets` has no public name for the format of a stream.
     kind = getattr(getattr(frame, "_formatting", None), "format_type", None)
+    # `add` takes lists. With another format, it would get arrays or frames of that library.
     return frame.with_format(None).map(add, batched=True, **options).with_format(kind)
 
 
@@ -133,6 +135,7 @@ def _infer_column(text: str, rows: dict[str, list[Any]]) -> tuple[str, pa.Array]
     if values.null_count < len(values):
         return root, values
     kind = pa.string()  # a batch without a text does not show the type
+    # Build the type of a nested text, such as review.body, from the inside out
     for part in reversed(text.removeprefix(root).split(".")[1:]):
         kind = pa.struct([(part, kind)])
     return root, pa.array(rows[root], kind)

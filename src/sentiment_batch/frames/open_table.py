@@ -48,10 +48,12 @@ def open_table(
     """
     location = find_location(table)
     if location is None:
+        # A frame in memory has no format, and needs no closing
         rows = TableReader(frames.wrap_frame(table).table())
         yield OpenTable(reader=rows, name=f"the {type(table).__name__}", location=None)
         return
     with contextlib.closing(formats.open_reader(location, format=input_format, options=read_options)) as reader:
+        # The state of the files is noted before the first row is read, and compared at the end
         name, before = without_password(location), identify_files(reader, location, input_format)
         yield OpenTable(reader=reader, name=name, location=location)
         # Rows of two states of a table would be a mixture that nobody ever wrote

@@ -40,9 +40,11 @@ class PandasFrame:
         annotated = self._frame.copy()
         rest = ("",) * (annotated.columns.nlevels - 1)
         for plain, column in added.items():
+            # With nested columns, each name is a tuple of all levels
             name = (plain, *rest) if rest else plain
             array = to_single_array(column)
             if pa.types.is_dictionary(column.type):
+                # The indices become the codes of the categories, so no string is made for a row. -1 is no label.
                 codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
                 annotated[name] = pd.Categorical.from_codes(codes, categories=array.dictionary.to_pylist())
             else:
@@ -50,7 +52,7 @@ class PandasFrame:
         return annotated
 
     def take_rows(self, rows: Sequence[int], *, without: Collection[str]) -> PandasFrame:
-        """Some rows, with their index."""
+        """Take rows with their index, see `Frame.take_rows`."""
         places = [place for place, name in enumerate(self.names) if name not in without]
         return PandasFrame(self._frame.iloc[list(rows), places])
 
@@ -67,6 +69,7 @@ def add_index(frame: Any, source: Any) -> Any:
     if isinstance(source.index, pandas.RangeIndex) and source.index.name is None:
         return frame
     frame = frame.copy()
+    # Each level is inserted at the front, so the last level comes first
     for place in reversed(range(index.nlevels)):
         plain = "index" if index.nlevels == 1 else f"level_{place}"  # as reset_index names them
         name = plain if index.names[place] is None else index.names[place]
@@ -110,6 +113,7 @@ def _to_arrow(series: Any, sample_rows: int | None, name: str, *, strict: bool) 
         if series.dtype == object or not len(array):
             return pa.nulls(len(array), pa.large_string()), {}
         return pa.nulls(len(array)) if pa.types.is_floating(array.type) else array, {}
+    # The first rows of a column of objects may be numbers and later ones texts, as pandas reads a mixed column
     is_sample = sample_rows is not None and series.dtype == object and not holds_text(array.type)
     if getattr(array.type, "extension_name", "") == "arrow.uuid" or (is_sample and _holds_some_text(whole)):
         return convert_values(series, name, strict=False)

@@ -36,6 +36,7 @@ class PolarsFrame:
         frame = self._frame if rows is None else self._frame.head(rows)
         frame = frame if columns is None else frame.select(columns)
         try:
+            # Arrow takes most types as they are. Otherwise, each column is converted by itself.
             if sys.modules["polars"].Object not in frame.dtypes:
                 return frame.to_arrow()
         except pa.ArrowInvalid:  # a type that Arrow lacks, such as Int128
@@ -56,7 +57,7 @@ class PolarsFrame:
         return self._frame.with_columns(series)
 
     def take_rows(self, rows: Sequence[int], *, without: Collection[str]) -> PolarsFrame:
-        """Some rows."""
+        """Take rows, see `Frame.take_rows`."""
         return PolarsFrame(self._frame.select([name for name in self.names if name not in without])[list(rows)])
 
 
@@ -68,6 +69,7 @@ def annotate_lazy_polars(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> A
     for all columns.
     """
     polars = sys.modules["polars"]
+    # The types alone decide here, because a row would start the whole query
     empty = polars.DataFrame(schema=frame.collect_schema())
     schema = PolarsFrame(empty).table().schema
     texts = find_texts(scorer, schema, chosen, frame)
@@ -76,6 +78,7 @@ def annotate_lazy_polars(frame: Any, scorer: Scorer, chosen: Sequence[str]) -> A
     scores = polars.struct(list(roots)).map_batches(
         partial(_score_structs, scorer, texts), return_dtype=polars.Struct(added.schema), is_elementwise=True
     )
+    # The struct takes the name of its first field, so that unnesting it leaves no further column behind
     first = added.columns[0]
     return frame.with_columns(scores.alias(first)).with_columns(polars.col(first).struct.unnest())
 

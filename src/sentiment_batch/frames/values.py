@@ -29,6 +29,7 @@ def is_missing(value: object) -> bool:
     """True for None, NaN, and the missing values of pandas."""
     if type(value) is str:  # most values are texts
         return False
+    # Only NaN differs from itself
     if value is None or (isinstance(value, _FLOATS) and value != value):
         return True
     pandas = sys.modules.get("pandas")
@@ -51,6 +52,7 @@ def convert_values(values: Iterable[Any], name: str, *, strict: bool) -> tuple[p
         InputError: `strict`, and a value is neither text nor a number.
     """
     known = [None if is_missing(value) else value for value in values]
+    # The first value that is neither text nor number, to name it in the message
     odd = next((row for row, value in enumerate(known) if value is not None and not _is_plain(value)), None)
     if odd is not None and strict:
         raise InputError(
@@ -58,6 +60,7 @@ def convert_values(values: Iterable[Any], name: str, *, strict: bool) -> tuple[p
             "a text. Convert the column to text, or name another with `text_column`."
         )
     has_text = any(isinstance(value, str) for value in known)
+    # Dates alone become plain text. Lists, objects and mixtures become JSON, in which quotes show what was a text.
     is_json = odd is not None and (has_text or any(isinstance(value, _CONTAINERS) for value in known))
     convert = _to_json if is_json else _to_text
     texts = [None if value is None else replace_surrogates(convert(value)) for value in known]

@@ -47,6 +47,7 @@ class AddedColumns:
             raise UsageError(f"`prefix` is {self.prefix!r}, which holds half a surrogate pair. Write another name.")
         if self.neutral_band is None:
             return
+        # Two kinds of neutral in one column could not be told apart
         if NEUTRAL in map(str.casefold, self.labels):
             raise UsageError(
                 f"the model has a label neutral itself; its labels are {listed(self.labels)}. Leave `neutral_band` out."
@@ -87,6 +88,7 @@ class AddedColumns:
 
     def fields(self) -> list[pa.Field]:
         """The Arrow fields of the added columns."""
+        # A dictionary stores a small number for each row, and each label only once
         types = [pa.string() if self.plain else pa.dictionary(self._index_type, pa.string())]
         types += [pa.float32()] * (len(self.names) - 1)
         return [pa.field(name, data_type) for name, data_type in zip(self.names, types, strict=True)]
@@ -118,7 +120,9 @@ class AddedColumns:
             The arrays in the order of `names`, each (rows,), null for a row without a text.
         """
         empty = np.isnan(probabilities).any(axis=1)
+        # Of equal probabilities, `argmax` takes the first label. A row without a text gets 0, and is null in the end.
         best = np.where(empty, 0, np.nan_to_num(probabilities, nan=0.0).argmax(axis=1))
+        # Rounded once, so that the score and the column of its label hold the same number
         rounded = np.round(probabilities, self.decimals)
         indices = pa.array(self._index_sentiments(best, probabilities), mask=empty, type=self._index_type)
         labels = pa.DictionaryArray.from_arrays(indices, pa.array(self.sentiments, pa.string()))
@@ -131,6 +135,7 @@ class AddedColumns:
 
     @property
     def _index_type(self) -> pa.DataType:
+        # Indices in 8 bits take a quarter of the memory, and their largest is 127
         return pa.int8() if len(self.sentiments) < 128 else pa.int32()
 
     def _index_sentiments(self, best: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np.int64]:
@@ -140,4 +145,5 @@ class AddedColumns:
         """
         if self.neutral_band is None:
             return best
+        # `sentiments` holds the first label, neutral and the second label: 0, 1 and 2. NaN is never smaller.
         return np.where(probabilities.max(axis=1) < self.neutral_band, 1, 2 * best)

@@ -98,7 +98,9 @@ class TableAnnotator:
             start=start, part_rows=self.part_rows, known=known, on_bad_row=self.bad_rows.add if marks else None
         )
         if self.job.keep:
+            # A reader of columns then skips the others. The text is read even if the output leaves it out.
             select_columns(self.reader, [*self.job.keep, *self.text_columns])
+        # Rows, then blocks, then scores: all are generators, so only a few blocks are in memory
         rows = _take_rows(read_rows(self.reader, start, self.bad_rows), None if stop is None else stop - start)
         blocks = split_into_row_blocks(rows, self.text_columns, rules)
         for scored in self.scorer.score_blocks(blocks, on_rows, expected_rows):
@@ -180,16 +182,19 @@ class PartWriter:
             self._mark_or_fail(failure, block)
         for batch, probabilities in scored.batches():
             added = self._added.arrays(probabilities)
+            # The columns of the input pass through untouched, so no value and no type changes
             chosen = [batch.column(index) for index in self._indices]
             self.target.write(pa.RecordBatch.from_arrays([*chosen, *added], schema=self._schema))
             if block.known is None:
                 self._tally.add_labels(added[0])
         self.written += block.rows
         if block.known is not None:
+            # The part of these rows is stored already. Only the output needs them again.
             self.on_known_rows(block.rows)
             return
         self._scores.append(scored.probabilities)
         self._tally.counts.add(scored.counts)
+        # Blocks never cross the end of a part, so the sum meets this number exactly
         if sum(map(len, self._scores)) == self.annotator.part_rows:
             self._end_part()
 
@@ -212,6 +217,7 @@ class PartWriter:
         row = block.start + failure.row
         if self.annotator.job.on_bad_row != "mark":
             raise failure.make_error(row, ', or keep such rows without a score with `on_bad_row="mark"`')
+        # A list of bad rows keeps the original text, so that nothing of the input is lost
         text = pa.chunked_array(block.texts, pa.large_string())[failure.row].as_py()
         problem = Problem(row=row, where=f"row {row:,}", reason=failure.reason, original=(text or "").encode())
         self.annotator.bad_rows.add(problem)
@@ -228,8 +234,10 @@ def read_rows(reader: Reader, start: int, bad_rows: BadRows) -> Iterator[pa.Reco
         if split.num_rows is not None and row + split.num_rows <= start:
             row += split.num_rows
             continue
+        # Readers number bad rows within their split, so the number of its first row is needed
         bad_rows.begin_split(row)
         for batch in reader.batches(split):
+            # The reader may give the rows before `start` in the same batch, so they are cut off here
             if row + batch.num_rows > start:
                 yield batch.slice(max(0, start - row))
             row += batch.num_rows
@@ -247,5 +255,6 @@ def _take_rows(batches: Iterator[pa.RecordBatch], limit: int | None) -> Iterator
         yield batch if left is None else batch.slice(0, left)
         if left is not None:
             left -= min(left, batch.num_rows)
+            # Stop now, because asking for another batch would read rows that nobody needs
             if left == 0:
                 return

@@ -22,6 +22,7 @@ def choose_model(named: str | None) -> Choice:
             raise UsageError("`model` is empty. Name a model folder or a Hub id, or leave it out.")
         return Choice(value=named, reason="as named")
     from_environment = os.environ.get(MODEL_VARIABLE)
+    # An empty variable counts as none
     if from_environment:
         return Choice(value=from_environment, reason=f"${MODEL_VARIABLE}")
     if os.path.isdir(DEFAULT_MODEL_FOLDER):  # unlike `Path.is_dir`, also if this user may not look into the folder

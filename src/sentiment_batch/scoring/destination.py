@@ -36,6 +36,7 @@ def check_destination(job: ScoreJob, paths: OutputPaths) -> None:
         UsageError: bad rows have no place for their list.
     """
     paths.check()
+    # A run that died after it published left its work folder, under its own name or that of the leftovers
     work = paths.work_folder
     may_be_published = work is not None and ((work / MANIFEST).exists() or get_leftovers_folder(work).exists())
     if not may_be_published:
@@ -68,18 +69,21 @@ def refuse_loss(job: ScoreJob, paths: OutputPaths, locations: Sequence[str]) -> 
     Raises:
         UsageError: rows or columns that only the input has would be lost.
     """
+    # Afterwards, the rows of the other inputs would be in two of the files
     if len(locations) > 1 and any(_is_output(place, paths) for place in locations):
         raise UsageError(
             f"{job.destination} is one of the {len(locations)} files that are read, and would take the rows of all. "
             "Name another output."
         )
     read = job.read
+    # Settings that leave out rows or columns. They are harmless unless the output takes the place of the input.
     chosen: dict[str, object] = {"limit": job.limit, "columns": job.keep or None, "skip_rows": read.skip_rows or None}
     chosen |= {"comment": read.comment, "sheet": read.sheet, "query": read.query}
     parts = [name for name, value in chosen.items() if value is not None]
     if (
         parts
         and job.source != "-"
+        # A URL is no path on the disk, so it is compared by its name alone
         and (_is_output(job.source, paths) or make_absolute(job.source) == make_absolute(job.destination))
     ):
         raise UsageError(

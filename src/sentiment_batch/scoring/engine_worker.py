@@ -60,6 +60,7 @@ class Worker:
             torch.set_num_threads(threads)
         self._scorer = Scorer(model=model, settings=dataclasses.replace(settings, engine=LOCAL, engine_options=()))
         self._input: _Input | None = None
+        # Load now, so that an engine learns at its start if a worker cannot work
         _ = self.description
 
     @property
@@ -84,6 +85,7 @@ class Worker:
         self._input = None
 
     def _score_block(self, task: BlockTask) -> BlockResult:
+        # Other hardware gives other last bits, and a table must not depend on which worker scored a row
         _refuse_changes(fingerprint.list_changes({"device": task.hardware}, {"device": self.description.hardware}))
         block = RowBlock.unpack_texts(task.texts)
         (scored,) = self._scorer.score_blocks([block], expected_rows=task.expected_rows)
@@ -94,6 +96,7 @@ class Worker:
     def _do_part(self, task: PartTask) -> PartAttempt:
         plan, scorer = task.plan, self._scorer
         source = self._open_input(plan)
+        # An earlier attempt that failed may have left bad rows of its part
         source.bad_rows = BadRows()
         annotator = TableAnnotator(
             job=plan.job,
@@ -116,6 +119,7 @@ class Worker:
                     empty=task.rows == 0,
                     expected_rows=plan.expected_rows,
                 )
+                # Checked again after the last row, because the input may have been replaced while it was read
                 source.check_unchanged(plan.identity)
                 return attempt.finish(task.rows, scorer.counts.subtract(before))
             except BaseException:
@@ -128,6 +132,7 @@ class Worker:
             if self._input is not None:
                 self._input.reader.close()
                 self._input = None
+            # The input stays open for the next part of the run, because opening reads metadata each time
             self._input = _Input(plan)
             self._input.check_unchanged(plan.identity)
         return self._input
@@ -167,6 +172,7 @@ class _Input:
             InputError: it is another one.
         """
         found = fingerprint.read_input_state(self.reader, self._job.source, self._job.input_format)
+        # Each machine has its own inode numbers and change times for a shared file
         if drop_machine_bound(found) != drop_machine_bound(identity):
             raise InputError(
                 f"{self._job.source} is not the same on {socket.gethostname()} as where the run began, or was changed "
@@ -182,8 +188,10 @@ class _AttemptTarget:
         self._index = index
         self._result: PartResult | None = None
         self._writer: Writer | None = None
+        # A task may be done twice at the same time, so each attempt has a file of its own
         self._file = folder / f"{name_part(index)}-{uuid.uuid4().hex}{plan.file_suffix}"
         if plan.file_format is not None:
+            # The name is new, so nothing is replaced
             options = dataclasses.replace(plan.job.write, overwrite=True, scratch=None)
             self._writer = formats.open_writer(str(self._file), schema, format=plan.file_format, options=options)
 

@@ -43,6 +43,7 @@ def refuse_unknown_score_figures(gates: Sequence[Gate], scorer: Scorer, *, reuse
     """
     meta = scorer.description.meta
     missing: dict[str, str] = {}
+    # A gate without a value would fail after hours of scoring, so it is refused now
     if find_fingerprint(meta) is None:
         missing |= dict.fromkeys(("unlike", "expected_accuracy"), "the model has no fingerprint of its training texts")
     elif reuses:

@@ -87,7 +87,9 @@ def find_confusion(meta: Mapping[str, Any] | None) -> tuple[tuple[int, ...], ...
     measured = [metrics.get(name) for name in ("test", "validation")] if isinstance(metrics, Mapping) else []
     found = [check_confusion(one.get("confusion")) for one in measured if isinstance(one, Mapping)]
     known = [one for one in found if one is not None]
-    return next((one for one in known if all(map(sum, one))), next(iter(known), None))
+    # A label without any rows says nothing, so a confusion with rows of every label is better
+    complete = [one for one in known if all(map(sum, one))]
+    return next(iter(complete or known), None)
 
 
 def check_confusion(value: Any) -> tuple[tuple[int, ...], ...] | None:

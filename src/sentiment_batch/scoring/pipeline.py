@@ -188,7 +188,8 @@ def _prepare(
 
 def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, started: float) -> Summary:
     ended = time.perf_counter()
-    texts = _judge_texts(run, journal)
+    tally = Tally.sum_up(part.counts for part in journal.parts)
+    texts = _judge_texts(run, tally)
     if texts.unlike_reasons:
         logger.warning("%s", texts)
     return summarize_run(
@@ -198,7 +199,7 @@ def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, s
         texts,
         rows=journal.rows,
         rows_resumed=rows_resumed,
-        tally=Tally.sum_up(part.counts for part in journal.parts),
+        tally=tally,
         counts=run.annotator.scorer.counts.subtract(run.counts_before),
         problems=run.paths.problems,
         seconds=ended - started,
@@ -206,9 +207,9 @@ def _summarize(run: _Run, journal: Journal | MemoryJournal, rows_resumed: int, s
     )
 
 
-def _judge_texts(run: _Run, journal: Journal | MemoryJournal) -> TextCheck:
+def _judge_texts(run: _Run, tally: Tally) -> TextCheck:
     """Judge the texts of all finished parts, with those of earlier runs."""
-    scorer, tally = run.annotator.scorer, Tally.sum_up(part.counts for part in journal.parts)
+    scorer = run.annotator.scorer
     return judge_texts(scorer.description.meta, scorer.settings, tally.counts)
 
 
@@ -259,9 +260,10 @@ def _describe_result(run: _Run, journal: Journal) -> dict[str, Any]:
         "sentiment_column": scorer.settings.prefix,
         "confusion": find_confusion(scorer.description.meta),
     }
-    counts = Tally.sum_up(part.counts for part in journal.parts).to_json() | {"sample": {}}
+    tally = Tally.sum_up(part.counts for part in journal.parts)
+    counts = tally.to_json() | {"sample": {}}
     reading = {"counts": counts, "input": run.input.to_json(), "input_state": run.identity}
-    return values | describe_reuse(run.previous) | reading | _judge_texts(run, journal).to_json()
+    return values | describe_reuse(run.previous) | reading | _judge_texts(run, tally).to_json()
 
 
 def _score_at_once(run: _Run, journal: MemoryJournal) -> int:

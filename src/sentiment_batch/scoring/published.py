@@ -52,6 +52,7 @@ class Published:
             return False
         if self.paths.path is None:
             return self.paths.beside is None and _may_change_input(job)
+        # Either it is one of the files that were read, or a pattern or folder of the input has come to include it
         state = self.manifest["input_state"]
         return any(map(self._holds, _list_files(state))) or self._joined_input(job, state)
 
@@ -64,6 +65,7 @@ class Published:
                 now = _list_files(fingerprint.read_input_state(reader, job.source, job.input_format))
         except (InputError, UsageError):
             return False
+        # Besides the output, there must be exactly the files of the run, in the state that they had
         others = [file for file in now if not self._holds(file)]
         return len(others) < len(now) and others == state
 
@@ -102,6 +104,7 @@ class Published:
         """True if a run with this description, which `fingerprint.describe_job` gives, has made the output."""
         if description["input"] is None:  # nothing shows whether the input is the same, as for standard input
             return False
+        # A description names the state of the input `input`, as the format 2 of manifests did
         stored = self.manifest | {"input": self.manifest["input_state"]}
         if description["settings"]["reuse"] == without_password(make_absolute(self.paths.destination)):
             # The output has replaced the one that it was made from, so the manifest of that is gone.

@@ -29,8 +29,6 @@ from sentiment_batch.scoring.trained_columns import get_trained_columns, read_tr
 from sentiment_batch.settings import LOCAL, ScoreSettings, make_settings, to_model_name
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.keywords import ScoreKeywords
     from sentiment_batch.model.probabilities import Floats
@@ -101,6 +99,7 @@ class Scorer:
     @property
     def backend(self) -> Backend:
         """The loaded model; it is loaded now if the scorer was closed, or came out of a pickle."""
+        # Without the lock, because another thread may score for hours. The second look under the lock decides.
         if (backend := self._backend) is not None:
             return backend
         with self._turn:
@@ -257,6 +256,7 @@ class Scorer:
         """The model in this process, on the first of its devices, for callers that look inside it."""
         if isinstance(self.backend, LocalBackend):
             return self.backend
+        # The model of other processes cannot be looked into, so a second copy is loaded here
         device = self.settings.device.partition(",")[0].strip()
         return LocalBackend(self.model, replace(self.settings, device=device, engine=LOCAL, engine_options=()))
 
@@ -271,6 +271,7 @@ class Scorer:
     @property
     def trained_columns(self) -> tuple[str, ...]:
         """The text columns that the model was trained with; none if they are unknown. It need not be loaded."""
+        # A mistake in the name of a column is then reported before the model is loaded
         if self._backend is None and self.settings.engine == LOCAL:
             return read_trained_columns(self.model)
         return get_trained_columns(self.description.meta)
@@ -299,9 +300,7 @@ class Scorer:
     def __enter__(self) -> Scorer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @classmethod
@@ -333,6 +332,7 @@ class Scorer:
             except Int8LabelError as error:
                 logger.warning("%s All rows are scored again in float32", error)
                 self.close()
+                # From now on in float32, because the next table would only fail again
                 self.settings = replace(self.settings, dtype="float32")
                 parts = [added.arrays(scores) for _, scores in self.probabilities(batches, text_columns)]
         # Without rows there are still the right types: the list of labels is part of them.

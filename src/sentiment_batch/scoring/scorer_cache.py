@@ -24,6 +24,7 @@ def get_cached_scorer(model: str, settings: ScoreSettings) -> Scorer:
     key = (model, _describe_files(Path(os.path.expanduser(model))), repr(settings))
     with _lock:
         if key not in _cached:
+            # Free the old model before the new one is loaded, so that both are never in memory together
             clear_cached_scorer()
             _cached[key] = Scorer(model=model, settings=settings)
         return _cached[key]

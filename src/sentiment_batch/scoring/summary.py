@@ -98,6 +98,7 @@ class Summary:
             expected = f"expected accuracy about {accuracy} (an estimate from calibrated probabilities)\n"
         twice = f"; {format_quantity(self.scored_twice, 'text')} scored again in float32" if self.scored_twice else ""
         output, problems = escape_line(self.output), escape_line(str(self.problems))
+        # Paths and labels come from the user, so line breaks and control characters in them are escaped
         bad = f"marked and listed in {problems}: {format_quantity(self.bad_rows, 'bad row')}\n" if self.bad_rows else ""
         return (
             f"{output}: {format_quantity(self.rows, 'row')} ({counts}; {self.null:,} without a text) in "
@@ -157,8 +158,10 @@ def summarize_run(
         scored_twice=tally.counts.scored_twice,
         bad_rows=tally.bad,
         problems=without_password(problems) if problems and tally.bad else None,
+        # A label that no row got is listed with 0, so that each summary of a model has the same keys
         labels={label: tally.labels.get(label, 0) for label in scorer.added.sentiments},
         seconds=round(seconds, 3),
+        # Speeds count only the rows of this run and the time since the model was loaded. The tally has all rows.
         rows_per_second=round(counts.rows / seconds_loaded, 1),
         tokens_per_second=round(counts.tokens / seconds_loaded, 1),
         model=scorer.model,
@@ -168,6 +171,7 @@ def summarize_run(
         dtype_reason=backend.dtype.reason,
         batching=backend.batching,
         batch_tokens=backend.batch_tokens,
+        # The seconds of several devices were added, so dividing by the number of devices gives the mean
         model_busy=round(counts.model_seconds / seconds_loaded / backend.devices, 3),
         max_length=backend.policy.max_length,
         long_text=backend.policy.long_text,

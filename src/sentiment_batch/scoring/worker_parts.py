@@ -35,6 +35,7 @@ def plan_parts(
     expected_rows: int | None,
 ) -> PartsPlan | None:
     """What workers need to read and score parts by themselves; None if this process reads the input."""
+    # Without an identity, a worker cannot check that it reads the same input. Standard input has none.
     if not isinstance(annotator.scorer.backend, DistributedBackend) or identity is None:
         return None
     job, reader = annotator.job, annotator.reader
@@ -45,6 +46,7 @@ def plan_parts(
     if fingerprint.read_reported_state(reader) is not None:  # each worker would see a database in another state
         logger.info("%s is read by this process alone, so that all rows are of one state", without_password(job.source))
         return None
+    # A worker begins at the split that holds its part, and skips the rows before the part
     if any(split.num_rows is None or split.num_rows > max_rows for split in reader.splits()):
         logger.info("%s can only be read from its start, so this process reads it", without_password(job.source))
         return None

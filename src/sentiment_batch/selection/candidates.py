@@ -91,8 +91,10 @@ class CandidatePool:
             scores: (n,) the probability of each row's likeliest label, NaN for none.
             read_texts: gives the texts (n,). It is called only if a row may be uncertain enough.
         """
+        # The number of a row counts from the beginning of the table, not of the batch
         start, self.rows_read = self.rows_read, self.rows_read + batch.num_rows
         self.without_score += int(np.isnan(scores).sum())
+        # Most rows of a large table are certain, so neither their texts nor their columns are copied. NaN is never <=.
         places = np.flatnonzero(scores <= self._limit)
         if not len(places):
             return
@@ -100,6 +102,7 @@ class CandidatePool:
         taken = [(place, row) for place in places.tolist() if (row := self._make_row(texts, scores, place, start))]
         self._rows += [row for _, row in taken]
         self._batches.append(take_rows(batch, self.columns, [place for place, _ in taken]))
+        # Sorting only when the pool has doubled costs little for each row, and bounds the memory
         if len(self._rows) >= 2 * self.size:
             self._prune()
 
@@ -124,12 +127,14 @@ class CandidatePool:
         """Keep the most uncertain row of each text, and of those the `size` most uncertain ones."""
         order = sorted(range(len(self._rows)), key=self._rows.__getitem__)
         seen: dict[bytes, int] = {}
+        # The first row of a text is its most uncertain one, because the rows come in that order
         for place in order:
             seen.setdefault(self._rows[place].digest, place)
         kept = list(seen.values())[: self.size]
         whole = pa.concat_batches(self._batches)
         self._rows = [self._rows[place] for place in kept]
         self._batches = [take_rows(whole, range(whole.num_columns), kept)]
+        # From now on, only rows that are as uncertain as the last one here can displace it
         if len(kept) == self.size:
             self._limit = self._rows[-1].score
 

@@ -25,6 +25,7 @@ def check_output(job: SelectJob) -> None:
     """
     if job.destination is None:
         return
+    # The output would replace a table of the user. A frame is no file, so it cannot be replaced.
     tables = [one for one in (job.source, *job.labelled) if isinstance(one, str | os.PathLike)]
     if any(is_same_file(job.destination, one) for one in tables):
         raise UsageError(f"{job.destination} is read, so the selected rows need a file of their own. Name another one.")
@@ -32,6 +33,7 @@ def check_output(job: SelectJob) -> None:
     paths.check()
     if paths.is_folder:
         raise OutputError(f"{job.destination} is a folder, but the selected rows are one file. Name a file in it.")
+    # Asked now, because the writer would ask only after the table was read and the model loaded
     if paths.exists() and not job.write.overwrite:
         raise OutputError.exists(job.destination)
 
@@ -49,12 +51,14 @@ def write_output(job: SelectJob, table: pa.Table) -> None:
         for batch in table.to_batches():
             writer.write(batch)
         writer.commit()
-    finally:
+    except BaseException:  # not after `commit`: the writer of a plugin may then remove what it has published
         writer.abort()
+        raise
 
 
 def _name_format(job: SelectJob) -> str | None:
     """The format of the output; None if the destination shows it. Standard output has the format of the table."""
+    # A path shows the format by its suffix, but `-` shows none, and a frame has no format to take over
     if job.destination != "-" or job.output_format is not None or not isinstance(job.source, str):
         return job.output_format
     return formats.find_reader_format(job.source, job.input_format).name

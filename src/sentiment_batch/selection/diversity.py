@@ -30,6 +30,7 @@ def choose_diverse(vectors: Floats, weights: Floats, count: int, seed: int) -> n
     """
     from sklearn.cluster import kmeans_plusplus
 
+    # k-means++ refuses to draw more rows than there are, and there is nothing to choose
     if count >= len(vectors):
         return np.arange(len(vectors))
     _, drawn = kmeans_plusplus(vectors, count, sample_weight=weights, random_state=seed)

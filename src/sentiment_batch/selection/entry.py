@@ -60,6 +60,7 @@ def select(
         ModelError: the model cannot be used.
         DeviceError: the device does not exist, or its memory is too small.
     """
+    # One frame or path may be given without a list
     given = labelled if isinstance(labelled, list | tuple) else [labelled]
     job = SelectJob(
         source=_plain_path(scored),
@@ -76,6 +77,7 @@ def select(
         write=WriteOptions(overwrite=overwrite),
         quiet=quiet,
     )
+    # The imports below load torch, which reads how its threads shall wait only when it is loaded
     with wait_passively():
         from sentiment_batch.scoring.scorer_cache import get_cached_scorer
         from sentiment_batch.selection.run import select_rows

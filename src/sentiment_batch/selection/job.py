@@ -56,12 +56,14 @@ class SelectJob:
     """Show no progress bar."""
 
     def __post_init__(self) -> None:
+        # Types come first, because a text cannot be compared with a number below
         check_types(self)
         check_at_least(self, rows=1, candidates=1)
         if self.candidates is not None and self.candidates < self.rows:
             raise UsageError(
                 f"`candidates` is {self.candidates}, but {self.rows} rows are chosen among them. Give a larger number."
             )
+        # The seeds that `random_state` of scikit-learn takes
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"`seed` is {self.seed!r}; it must be a whole number from 0 to {2**32 - 1:,}.")
         if not self.label_column:

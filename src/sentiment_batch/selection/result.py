@@ -52,6 +52,7 @@ class Selection:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values for JSON, without the rows."""
+        # `dataclasses.asdict` would copy the frame, too, and the rows are no part of the JSON
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "frame"}
         return values | {
             "labels": list(self.labels),

@@ -100,20 +100,26 @@ def select_rows(job: SelectJob, load: Callable[[str], Scorer] | None = None) -> 
     check_output(job)
     with ExitStack() as stack:
         table = stack.enter_context(_open_table(job))
+        # Columns that are missing show here, before the model is loaded, which takes seconds
         scored = _find_scored(job, table)
         choice = table.run.choose_model(job.model)
         logger.info("model: %s", choice)
+        # Without a cached scorer, the model is loaded here and freed at the end of the block
         load = load or (lambda model: stack.enter_context(Scorer(model=model, settings=job.settings)))
         scorer = load(choice.value).open()
         columns = _find_columns(job, table, scored, scorer)
         reading = _describe(table, columns)
         labelled = _read_labelled(job, columns.text.names)
+        # Read the table once, and keep the most uncertain rows
         pool = _read_candidates(job, table, columns, labelled)
         candidates = pool.finish()
         _report_number(job, table, pool, candidates)
+        # The model reads only these rows again, to find out which of them differ
         chosen = _choose_rows(job, scorer, candidates)
         frame = _make_frame(job, table, columns, candidates, chosen)
+        # Read within the block, because a closed scorer would load its model again to tell its labels
         labels, label_values, model = scorer.labels, _list_label_values(scorer), scorer.model
+    # Written after the table is closed, because only then it is known that it did not change while it was read
     written = frame if isinstance(frame, pa.Table) else frames.wrap_frame(add_index(frame, job.source)).table()
     write_output(job, written)
     return Selection(
@@ -141,10 +147,12 @@ def _open_table(job: SelectJob) -> Iterator[_Table]:
     source = job.source
     if isinstance(source, str):
         with open_table(source, input_format=job.input_format, read_options=job.read) as table:
+            # Beside a file may lie the manifest of the run that scored it. A frame has none, so its run is unknown.
             run = read_scoring_run(source)
             yield _Table(name=table.name, reader=table.reader, frame=None, run=run)
         return
     frame = frames.wrap_frame(source)
+    # The first rows are enough to find the columns. `_Table.read` converts the columns that are needed.
     sample = TableReader(frame.table(rows=SAMPLE_ROWS))
     yield _Table(name=f"the {type(source).__name__}", reader=sample, frame=frame, run=UNKNOWN)
 
@@ -163,6 +171,7 @@ def _find_scored(job: SelectJob, table: _Table) -> ScoredColumns:
 def _find_columns(job: SelectJob, table: _Table, scored: ScoredColumns, scorer: Scorer) -> _Columns:
     """Find the other columns, and check that the name of the label column is free."""
     schema, run = table.reader.schema, table.run
+    # The scores tell what is uncertain, the vectors only what differs. So another model is no error.
     if run.digest not in {None, scorer.description.digest}:
         logger.warning("%s did not score %s. Its vectors are used in spite of that", scorer.model, table.name)
     columns = _Columns(
@@ -170,6 +179,7 @@ def _find_columns(job: SelectJob, table: _Table, scored: ScoredColumns, scorer: 
         added=run.list_added(schema.names, scored.label, scorer.labels),
         text=_find_texts(job, table, scorer),
     )
+    # The columns of the scoring are left out, so one of them may be called like the label column
     if job.label_column in [schema.names[place] for place in columns.list_kept(schema.names)]:
         raise UsageError(
             f"{table.name} has a column {job.label_column!r} already. Name the empty column in another way, as in "
@@ -181,6 +191,7 @@ def _find_columns(job: SelectJob, table: _Table, scored: ScoredColumns, scorer: 
 def _find_texts(job: SelectJob, table: _Table, scorer: Scorer) -> TextColumns:
     """The text columns as named, else those that were scored, else those of the training, else found by name."""
     stored = table.run.text_columns
+    # After scoring, somebody may have renamed or removed the columns that the manifest names
     has_stored = all(find_field(table.reader.schema, name) for name in stored)
     return scorer.choose_text_columns(table.reader, job.text_columns or (stored if has_stored else None))
 
@@ -203,6 +214,7 @@ def _read_labelled(job: SelectJob, text_columns: Sequence[str]) -> set[bytes]:
             reader, name = table.reader, table.name
             has_all = all(find_field(reader.schema, column) for column in text_columns)
             try:
+                # The tables of the training may call their column of the text by another name
                 names = choose_text_columns(reader, text_columns if has_all else ()).names
             except InputError as error:
                 raise InputError(f"{name}: {error}") from error
@@ -219,12 +231,14 @@ def _read_candidates(job: SelectJob, table: _Table, columns: _Columns, labelled:
     """Read all rows of the table into a pool of the most uncertain ones."""
     score, texts = str(columns.scored.score), columns.text.names
     reader = table.read([score, *(find_root(table.reader.schema, name) for name in texts)])
+    # The rows of a frame are taken from the frame itself in the end, so the pool keeps none of its columns
     kept = columns.list_kept(reader.schema.names) if table.frame is None else []
     pool = CandidatePool(size=job.num_candidates, schema=reader.schema, columns=kept, left_out=labelled)
     with show_progress(reader.num_rows, quiet=job.quiet, task="reading") as bar:
         for batch in stream_batches(reader):
             start = pool.rows_read
             scores = columns.scored.read_scores(batch, start)
+            # The pool asks for the texts only if a row of the batch may be uncertain enough
             pool.add(batch, scores, partial(extract_texts, batch, texts, start))
             bar.update(batch.num_rows)
     return pool
@@ -252,6 +266,7 @@ def _choose_rows(job: SelectJob, scorer: Scorer, candidates: Candidates) -> Plac
         return np.arange(len(candidates.texts))
     with show_progress(len(candidates.texts), quiet=job.quiet, task="comparing", unit="text") as bar:
         vectors = compute_vectors(scorer, candidates.texts, bar.update)
+    # The uncertainty of a row is 1 minus the probability of its likeliest label
     return choose_diverse(vectors, np.maximum(1 - candidates.scores, MIN_UNCERTAINTY), job.rows, job.seed)
 
 
@@ -260,6 +275,7 @@ def _list_label_values(scorer: Scorer) -> dict[str, str]:
     reading = (scorer.description.meta or {}).get("input")
     mapping = reading.get("label_mapping") if isinstance(reading, Mapping) else None
     known = {str(value): str(label) for value, label in mapping.items()} if isinstance(mapping, Mapping) else {}
+    # A mapping that lacks a label would leave the user without a value to write for it
     return known if set(known.values()) == set(scorer.labels) else {label: label for label in scorer.labels}
 
 
@@ -267,6 +283,7 @@ def _make_frame(job: SelectJob, table: _Table, columns: _Columns, candidates: Ca
     """The selected rows with an empty label: a frame of the kind of the given one, a table of pyarrow for a file."""
     empty = pa.chunked_array([pa.nulls(len(chosen), pa.string())])
     if table.frame is not None:
+        # The rows are taken from the frame itself, so that they keep their types and their index
         numbers = [candidates.numbers[place] for place in chosen.tolist()]
         return table.frame.take_rows(numbers, without=columns.added).with_columns({job.label_column: empty})
     rows = take_rows(candidates.rows, range(candidates.rows.num_columns), chosen.tolist())

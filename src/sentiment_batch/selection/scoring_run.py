@@ -33,6 +33,7 @@ class ScoringRun:
 
     def choose_model(self, named: str | None) -> Choice:
         """The named model, else the one of this run, else the one that every command takes."""
+        # The manifest may be from another machine, where the model had another folder. A Hub id holds everywhere.
         if not named and self.model and (not os.path.isabs(self.model) or os.path.isdir(self.model)):
             return Choice(value=self.model, reason="it scored the table, by the manifest")
         return choose_model(named)
@@ -46,6 +47,7 @@ class ScoringRun:
             labels: the labels of the model, after which columns of probabilities are named.
         """
         by_name = [label, name_score_column(label), *(f"{label}_{one}" for one in labels)]
+        # The manifest knows the columns of its own run only. Those of another run are found by their names.
         wanted = set(self.added if label == self.prefix else by_name)
         return [name for name in names if name in wanted]
 

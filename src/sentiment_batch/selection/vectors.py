@@ -42,12 +42,14 @@ def compute_vectors(
     facts, device = backend.facts, backend.strategy.device
     strategy = make_vector_strategy(backend.strategy, facts.width, lambda: backend.loaded)
     budget = Budget(backend.description.batch_tokens)
+    # An empty first part, so that no texts give an array of the right width
     parts = [np.empty((0, facts.width), dtype=np.float32)]
     with wait_briefly(device), open_thread_pool(device, single=strategy.shape is not None) as pool:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             some = texts[start : start + TEXTS_AT_ONCE]
             tokens, _ = backend.tokenizer(some).replace_unknown(facts.vocabulary)
             vectors_SD = compute_segment_logits(strategy, tokens, budget, pool)
+            # S segments of D numbers become one row for each text
             parts.append(average_segments(vectors_SD, tokens.owners, tokens.lengths))
             on_texts(len(some))
     vectors: Floats = np.concatenate(parts)

@@ -23,6 +23,7 @@ def serve_model() -> None:
     os.dup2(2, 1)  # what a library prints must not get among the messages
     try:
         model, settings, sharing = pickle.load(source)
+        # Processes that share a device, such as several on the CPU, would take each other's cores
         torch.set_num_threads(max(1, torch.get_num_threads() // sharing))
         backend = LocalBackend(model, settings)
         _send(target, backend.description)
@@ -33,6 +34,7 @@ def serve_model() -> None:
     except (EOFError, BrokenPipeError):
         pass  # the parent process has ended
     except BaseException as error:
+        # A pickled error has no traceback, so its text goes with it as a note
         error.add_note(f"In the process for {settings.device}:\n{traceback.format_exc()}")
         _send(target, error)
 

@@ -109,14 +109,17 @@ class DistributedBackend:
         with Stages() as stages:
             try:
                 for block in stages.run_ahead(blocks, "read"):
+                    # Workers finish in any order. The queue keeps the order of the blocks.
                     waiting.append((block, self._submit(block, expected_rows)))
                     held += block.held_bytes
+                    # Take results before more is sent, because a block stays in memory until its result is there
                     while len(waiting) > max_waiting or held > MAX_HELD_BYTES:
                         held -= waiting[0][0].held_bytes
                         yield self._await_scores(*waiting.popleft(), on_rows)
                 while waiting:
                     yield self._await_scores(*waiting.popleft(), on_rows)
             finally:
+                # A run that stops early leaves no tasks behind that workers would still begin
                 for _, sent in waiting:
                     if sent is not None:
                         sent.future.cancel()
@@ -139,6 +142,7 @@ class DistributedBackend:
         under_way: dict[Future[Any], PartTask] = {}
         try:
             while True:
+                # Keep each worker busy, but hand out no more, so that a run that stops leaves little work behind
                 for task in itertools.islice(tasks, MAX_TASKS_PER_WORKER * self._workers - len(under_way)):
                     self._submit_part(task, under_way)
                 if not under_way:
@@ -146,6 +150,7 @@ class DistributedBackend:
                 finished, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in finished:
                     attempt = self._take_attempt(under_way.pop(future), future)
+                    # A task may be done twice. Only the attempt that is adopted here becomes the part.
                     data = attempt.data if isinstance(attempt.data, bytes) else _await_file(plan, attempt)
                     journal.adopt(attempt.part, data, attempt.problems)
                     on_done(attempt.counts)
@@ -183,6 +188,7 @@ class DistributedBackend:
     def _submit_part(self, task: PartTask, under_way: dict[Future[Any], PartTask]) -> None:
         """Hand out a part, and note it with those that are under way."""
         future = self._submit_task(task)
+        # The second task would take the place of the first, and nothing would wait for the first part
         if future in under_way:
             raise self._plugin.make_error("its submit() returned the same future for two tasks")
         under_way[future] = task
@@ -204,6 +210,7 @@ class DistributedBackend:
         if sent is None:
             return reuse_known_scores(block)
         with self._plugin.translate_errors():
+            # A plugin may return anything, so nothing of a result is believed before it is checked
             result: object = sent.future.result()
             if not isinstance(result, BlockResult):
                 raise self._make_result_error(result, "BlockResult")
@@ -232,6 +239,7 @@ class DistributedBackend:
             if not isinstance(attempt, PartAttempt):
                 raise self._make_result_error(attempt, "PartAttempt")
             part, is_file = attempt.part, isinstance(attempt.data, str) and task.plan.folder is not None
+            # A part in the place of another would give wrong rows, so the number and the rows must fit
             if (part.index, part.rows) != (task.index, task.rows):
                 wanted = f"part {task.index} with {task.rows:,} rows"
                 raise self._plugin.make_error(f"it returned part {part.index} with {part.rows:,} rows for {wanted}")
@@ -245,7 +253,9 @@ class DistributedBackend:
 
 def _list_missing_parts(plan: PartsPlan, rows: int, journal: Journal) -> Iterator[PartTask]:
     """The parts that are still to be done; even an output without rows has one part."""
+    # The number of parts is rounded up, because the last part may be shorter
     for index in range(max(1, -(-rows // plan.part_rows))):
+        # An earlier run may have left gaps, because its workers finished parts in any order
         if index >= len(journal.parts) and index not in journal.ahead:
             start = index * plan.part_rows
             yield PartTask(plan=plan, index=index, start=start, rows=min(plan.part_rows, rows - start))
@@ -259,6 +269,7 @@ def _await_file(plan: PartsPlan, attempt: PartAttempt) -> Path:
     """
     file = Path(str(plan.folder)) / str(attempt.data)
     limit = time.monotonic() + MAX_SECONDS_UNTIL_SEEN
+    # A network file system may show the name before all bytes, so the size is compared, too
     while not file.exists() or file.stat().st_size != attempt.part.bytes:
         if time.monotonic() > limit:
             raise OutputError(

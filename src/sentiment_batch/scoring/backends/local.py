@@ -82,12 +82,14 @@ class LocalBackend:
             started = self._started = start_model(model, device.value, settings)
         facts, shape = started.facts, started.texts.shape
         self.strategy: ForwardStrategy = started.strategy
+        # A model of another program has no fingerprint of its training texts, so nothing is compared
         fingerprint = find_fingerprint(facts.meta)
         self._comparer = TextComparer(fingerprint, self.tokenizer) if fingerprint else None
         tokens = shape.tokens if shape else settings.batch_tokens or choose_batch_tokens(device.value, facts.width)
         self._budget = Budget(tokens)
         self._gave_numbers = False
         self._cannot_compile = False
+        # Packs are computed by our own code. So another version of Transformers does not change their scores.
         is_packed = isinstance(self.strategy, PackedStrategy | Int8Strategy)
         self.description = Description(
             labels=facts.labels,
@@ -122,6 +124,7 @@ class LocalBackend:
         """
         if self._started.loaded is None:
             started = start_model(self._model, self.description.device.value, self._settings, in_full=True)
+            # Scores of two states of a folder must not be mixed under the digest of the first one
             if started.digest != self._started.digest:
                 raise ModelError(f"{self._model} was changed while it was in use. Load it again.")
             self._started, self.strategy = started, started.strategy  # the weights are then held once again
@@ -139,6 +142,8 @@ class LocalBackend:
         Raises:
             ModelError: the model gives no numbers.
         """
+        # One block is read, one is tokenized and one is computed at the same time. So a GPU does not wait for the CPU.
+        # Each stage passes known blocks through, because the blocks must come out in their order.
         with Stages() as stages, open_thread_pool(self.strategy.device, single=self.strategy.shape is not None) as pool:
             read = stages.run_ahead(blocks, "read")
             tokenized = stages.run_ahead((self._tokenize(block, stages.check) for block in read), "tokenize")
@@ -155,10 +160,12 @@ class LocalBackend:
         if block.known is not None:
             nothing = self.tokenizer([], check)
             return _Tokenized(block=block, rows=np.empty(0, np.int64), tokens=nothing, sample=Counter())
+        # A dictionary finds equal texts, so that each is scored only once in its block
         encoded = pa.chunked_array(block.texts, type=pa.large_string()).combine_chunks().dictionary_encode()
         texts: list[str] = encoded.dictionary.to_pylist()
         blank = np.array([is_blank(text) for text in texts], dtype=np.bool_)
         numbers = np.where(blank, -1, np.cumsum(~blank) - 1)  # of the distinct texts, counting only those to score
+        # A null row points behind the last text, where -1 is appended below
         indices = pc.fill_null(encoded.indices, len(texts)).to_numpy(zero_copy_only=False)
         distinct = [text for text, empty in zip(texts, blank, strict=True) if not empty]
         tokens = self.tokenizer(distinct, check)
@@ -173,6 +180,7 @@ class LocalBackend:
             if not looked and tokenized.block.known is None:
                 looked = True
                 tokens, rows = len(tokenized.tokens.ids), len(tokenized.rows)
+                # Assume that the other blocks have as many tokens to a row as this one
                 self._compile((expected_rows or 0) * tokens // max(1, rows), must=expected_rows == MUST_COMPILE)
             yield tokenized
 
@@ -187,6 +195,7 @@ class LocalBackend:
         strategy, wanted = self.strategy, self._settings.compile
         if not isinstance(strategy, PackedStrategy) or strategy.device == "cpu" or wanted is False:
             return
+        # Deterministic runs have a fixed shape, and a compiled model stays compiled
         if strategy.shape or strategy.compiled_tokens:
             return
         gains = expected_tokens * strategy.model.flops_per_token >= MIN_OPERATIONS_TO_COMPILE
@@ -212,38 +221,46 @@ class LocalBackend:
         """Start the model on a block; None for a block whose scores are known."""
         if tokenized.block.known is not None:
             return tokenized, None
+        # A token without an embedding is replaced, so that it fails its own row and not the whole batch
         tokenized.tokens, tokenized.unknown = tokenized.tokens.replace_unknown(self.facts.vocabulary)
         on_tokens = _count_rows_by_tokens(tokenized, on_rows, stages.check)
         try:
             return tokenized, launch_with_exact_labels(self.strategy, tokenized.tokens, self._budget, pool, on_tokens)
         except Int8LabelError:
+            # Later runs with this model begin in float32 at once
             refute_int8(self.tokenizer, self.description.digest)
             raise
 
     def _finish(self, tokenized: _Tokenized, batches: LaunchedBatches) -> ScoredBlock:
         """Wait for the model, and give each row the probabilities of its text."""
         rows, tokens = tokenized.rows, tokenized.tokens
+        # A long text has several segments, whose logits are averaged
         distinct = softmax(average_segments(batches.logits(), tokens.owners, tokens.lengths))
         numbers = np.isfinite(distinct.sum(axis=1))
         self._gave_numbers = self._gave_numbers or bool(numbers.any())
+        # A text that alone gives no numbers is a bad row. If no text ever gave numbers, the model is to blame.
         if not numbers.all() and not self._gave_numbers and not batches.refused:
             raise ModelError(
                 f"{self._model} gives scores that are no numbers: its weights are damaged, or too large for "
                 f'{self.description.dtype.value}. Try `dtype="float32"`, or another model.'
             )
+        # The replaced tokens gave numbers, but not those of these texts
         numbers[list(tokenized.unknown)] = False
         distinct[~numbers] = np.nan
         # One more row of NaN, which the rows without a text (-1) pick.
         padded = np.concatenate([distinct, np.full((1, distinct.shape[1]), np.nan, dtype=np.float32)])
         null = int((rows < 0).sum())
+        # A sum of many float32 values would lose digits
         best = padded.max(axis=1)[rows].astype(np.float64)
+        is_compiled = isinstance(self.strategy, PackedStrategy) and bool(self.strategy.compiled_tokens)
         counts = Counts(
             rows=len(rows),
             tokens=len(tokens.ids),
             null=null,
+            # `tokens.cut` has an entry for each distinct text
             repeated=len(rows) - null - len(tokens.cut),
             cut=int(tokens.cut.sum()),
-            compiled=len(rows) * (isinstance(self.strategy, PackedStrategy) and bool(self.strategy.compiled_tokens)),
+            compiled=len(rows) if is_compiled else 0,
             model_seconds=batches.seconds(),
             scored_twice=batches.scored_twice,
             scored=int(np.isfinite(best).sum()),
@@ -280,6 +297,7 @@ def _count_rows_by_tokens(
 ) -> Callable[[int], object]:
     """A callback for the tokens that are done; it reports rows, and stops the model if the run is over."""
     tokens, rows = len(tokenized.tokens.ids), len(tokenized.rows)
+    # Without tokens `on_tokens` is never called, so all rows are reported here
     if on_rows is not None and not tokens:
         on_rows(rows)
     done = 0
@@ -287,6 +305,7 @@ def _count_rows_by_tokens(
     def on_tokens(more: int) -> None:
         nonlocal done
         check()
+        # The difference of two rounded-down shares, so that the reports add up to exactly `rows`
         before, done = done, done + more
         if on_rows is not None:
             on_rows(rows * done // tokens - rows * before // tokens)

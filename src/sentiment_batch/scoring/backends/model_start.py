@@ -63,6 +63,7 @@ def start_model(model: str, device: str, settings: ScoreSettings, *, in_full: bo
     named = settings.dtype == "int8"
     if named and device != "cpu":
         raise UsageError('`dtype` is "int8", which is for CPUs. Set it to auto, or `device="cpu"`.')
+    # int8 is set up on top of float32, which scores the texts again whose label int8 leaves in doubt
     if named or (settings.dtype == "auto" and prefers_int8(device)):
         started = start_model(model, device, replace(settings, dtype="float32"), in_full=in_full)
         return _use_int8(started, named=named)
@@ -78,6 +79,7 @@ def start_model(model: str, device: str, settings: ScoreSettings, *, in_full: bo
 def _start_in_float(model: str, device: str, settings: ScoreSettings, *, in_full: bool) -> StartedModel:
     folder = hub.resolve_model(model)
     digest = hub.hash_model_folder(folder)
+    # The fast start needs no import of Transformers, and no comparison with its code
     fast = load_fast(folder, digest, settings) if device == "cpu" and not in_full else None
     if fast is not None:
         texts = set_up_texts(settings, fast.facts)
@@ -89,6 +91,7 @@ def _start_in_float(model: str, device: str, settings: ScoreSettings, *, in_full
     texts = set_up_texts(settings, loaded)
     prepared = prepare_model(loaded, texts.tokenizer, digest, device, settings.dtype, texts.shape)
     if device == "cpu":
+        # The scores were compared with those of Transformers just now, so the next start can do without
         record_for_fast_start(folder, digest, settings, prepared, texts.tokenizer)
     return StartedModel(
         digest=digest,
@@ -107,6 +110,7 @@ def _use_int8(started: StartedModel, *, named: bool) -> StartedModel:
     Raises:
         UsageError: the user named int8, and the model or this machine cannot do it.
     """
+    # A user who named int8 gets an error. With `auto`, float32 takes over and the reason is reported.
     refusal = find_int8_refusal(started.strategy)
     if refusal is not None and named:
         raise UsageError(f'`dtype` is "int8", but {refusal}. Set it to auto or float32.')

@@ -67,11 +67,13 @@ class MultiDeviceBackend:
         if not self._processes:
             self._start()
         share = expected_rows
+        # Each process decides alone whether to compile, so it must know the rows that it gets itself
         if expected_rows is not None and expected_rows != MUST_COMPILE:
             share = expected_rows // len(self._processes)
         done = False
         with Stages() as stages:
             try:
+                # Blocks are dealt in turn and taken back in the same turn, so they come out in the order of the input
                 shares = _deal(stages.run_ahead(blocks, "read"), len(self._processes))
                 results = [
                     stages.run_ahead(process.score_blocks(own, share), f"device {process.device}")
@@ -100,11 +102,13 @@ class MultiDeviceBackend:
                 )
                 for device in self._devices
             ]
+            # All processes load at the same time, because each began to load when it was made
             found = [process.receive_description() for process in self._processes]
         except BaseException:
             self.close()
             raise
         dtypes = sorted({one.dtype.value for one in found})
+        # The dtype decides the last digits. Which device scores a row must not show in the output.
         if len(dtypes) > 1:
             self.close()
             raise DeviceError(f"the devices would score in different dtypes, {listed(dtypes)}. Name one with `dtype`.")
@@ -145,6 +149,7 @@ class _DeviceProcess:
             waiting.append(block)
             if len(waiting) == MAX_BLOCKS_PER_PROCESS:
                 yield self._receive_scores(waiting.popleft())
+        # Tell the process that the stream ends. The results that it still has come after that.
         self._send(None)
         while waiting:
             yield self._receive_scores(waiting.popleft())
@@ -200,6 +205,7 @@ def _deal(items: Iterator[Item], number: int) -> list[Iterator[Item]]:
         nonlocal turn
         while True:
             with lock:
+                # Read on until an item falls to this iterator. Those before it wait for the other iterators.
                 while not own:
                     item = next(items, None)
                     if item is None:

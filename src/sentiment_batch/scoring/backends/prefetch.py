@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -64,12 +63,11 @@ class Stages:
     def __enter__(self) -> Stages:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+        # Wait, because a stage may still use the open input. Not for ever, because a read may hang.
         for thread in self._threads:
             thread.join(MAX_SECONDS_TO_STOP)
 
@@ -80,6 +78,7 @@ class Stages:
                     self._put(queue, item, depth)
                 self._put(queue, _END, depth)
             finally:
+                # A generator can only be closed by the thread that runs it, and closes the files that it reads
                 close = getattr(items, "close", None)
                 if close is not None:
                     close()
@@ -87,12 +86,14 @@ class Stages:
             pass
         except BaseException as error:  # whatever it is, the consumer must see it
             with self._changed:
+                # A failure of one stage stops the others, whose own failures are only its consequences
                 self._failure = self._failure or error
                 self._stopped = True
                 self._changed.notify_all()
 
     def _put(self, queue: deque[Any], item: object, depth: int) -> None:
         with self._changed:
+            # A full queue holds the stage up. This bounds the memory when the next stage is slower.
             self._changed.wait_for(lambda: len(queue) < depth or self._stopped)
             self.check()
             queue.append(item)
@@ -102,6 +103,7 @@ class Stages:
         with self._changed:
             self._changed.wait_for(lambda: queue or self._stopped)
             if self._failure is not None:
+                # The failure comes before the items that wait, because the run ends without them
                 raise self._failure
             self.check()
             item = queue.popleft()

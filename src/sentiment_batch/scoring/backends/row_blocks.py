@@ -114,6 +114,7 @@ class Counts:
         """Add other counts to these; several threads may do so."""
         with _COUNTING:
             for one in fields(Counts):
+                # Numbers and `Counter` both have +, so no field needs a case of its own
                 setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
     def subtract(self, earlier: Counts) -> Counts:
@@ -199,6 +200,7 @@ def split_into_row_blocks(
     null_words: Counter[str] = Counter()
     for batch in batches:
         texts = extract_texts(batch, text_columns, seen, rules.on_bad_row, null_words)
+        # The bytes before each row, so that a binary search finds where the block is full
         lengths = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
         ends = np.concatenate([[0], np.cumsum(lengths)])
         start = 0
@@ -211,6 +213,7 @@ def split_into_row_blocks(
             block.add(batch.slice(start, stop - start), texts[start:stop], int(ends[stop] - ends[start]))
             start = stop
         seen += batch.num_rows
+        # Wide rows may be much larger than their texts. The block ends with the batch, which is in memory anyway.
         if block.held_bytes > MAX_HELD_BYTES_PER_BLOCK:
             yield _finish(block, rules)
             block = RowBlock(start=seen)
@@ -239,6 +242,8 @@ def _find_stop(
     """
     max_rows = MAX_ROWS_PER_BLOCK if part_rows is None else min(MAX_ROWS_PER_BLOCK, part_rows - block.start % part_rows)
     free_bytes = MAX_TEXT_BYTES_PER_BLOCK - block.text_bytes
+    # The last row whose text ends within the free bytes. `ends` grows, so a binary search finds it.
     by_bytes = int(np.searchsorted(ends, ends[start] + free_bytes, side="right")) - 1
     stop = min(by_bytes, start + max_rows - block.rows, rows)
+    # A single text may be larger than a block. Without this row, the loop of the caller would never end.
     return max(stop, start + 1 if block.rows == 0 else start)

@@ -44,6 +44,7 @@ def choose_text_policy(settings: ScoreSettings, loaded: ModelFacts) -> TextPolic
     """
     trained = loaded.meta["text"] if loaded.meta else {}
     wanted = settings.max_length or trained.get("max_length") or loaded.positions
+    # Only a number that the user set is an error. One of a model folder is brought down below.
     if wanted > loaded.positions and settings.max_length:
         raise UsageError(f"`max_length` is {wanted}, but the model takes {loaded.positions} tokens. Take fewer.")
     return TextPolicy(
@@ -60,5 +61,6 @@ def make_tokenizer(backend: Tokenizer, meta: dict[str, Any] | None, policy: Text
 def choose_fixed_shape(loaded: ModelFacts, policy: TextPolicy) -> BatchShape:
     """The shape of all batches of a deterministic run: the model's own if it has one. The longest text always fits."""
     stored = (loaded.meta or {}).get("batch") or DETERMINISTIC_BATCH
+    # All batches have one shape, so the shape must hold the longest text that the policy allows
     tokens, texts = stored["tokens"], stored["texts"]
     return BatchShape(tokens=max(tokens, policy.max_length), texts=max(texts, 1), longest=policy.max_length)

@@ -104,13 +104,17 @@ def measure_speed(plan: BenchPlan, model: str, settings: dict[str, Any]) -> Meas
             "several equal devices, multiply its rows/s by their number, as long as the cores can tokenize for all."
         )
     device = choose_device(settings["device"]).value
+    # The table is read before the model is loaded, so that a mistake in its name shows at once
     max_rows = plan.rows or MAX_SAMPLE_ROWS[device.partition(":")[0]]
     sample = _read_sample(plan, model, max_rows) if plan.source is not None else None
     with _load_scorer(model, settings) as (scorer, loading_seconds):
+        # Generated texts need the tokenizer of the model, which counts their tokens
         if sample is None:
             sample = _generate_sample(plan, scorer.tokenizer, max_rows)
         measurement = _measure_chosen(plan, scorer, sample, loading_seconds)
+    # The first model is freed by now, so the device never holds two models at a time
     speeds = [measurement.chosen, *_measure_other_dtypes(plan, model, settings, sample, measurement.chosen)]
+    # The advice compares the dtypes, so all of them come first
     measurement = dataclasses.replace(measurement, dtypes=tuple(speeds))
     return dataclasses.replace(measurement, advice=choose_advice(measurement))
 
@@ -136,6 +140,7 @@ def _read_sample(plan: BenchPlan, model: str, rows: int) -> Sample:
 
 def _generate_sample(plan: BenchPlan, tokenizer: TextTokenizer, max_rows: int) -> Sample:
     assert plan.tokens is not None
+    # Fewer rows if they are long, because the work of making and scoring them grows with their tokens
     rows = plan.rows or max(1, min(max_rows, MAX_GENERATED_TOKENS // plan.tokens))
     return generate_sample(tokenizer, plan.tokens, rows)
 
@@ -146,6 +151,7 @@ def _measure_chosen(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_sec
     description = scorer.description
     texts = sum(map(len, run.texts))
     logger.info("measuring the tokenizer on %s texts", f"{texts:,}")
+    # The tokenizer works on the CPU and knows no dtype, so it is measured once
     seconds = time_action(lambda: [scorer.tokenizer(some) for some in run.texts], "cpu", _min_seconds(plan))
     tokens = sum(len(some.ids) for some in run.tokenized)
     return Measurement(
@@ -170,6 +176,7 @@ def _measure_other_dtypes(
 ) -> Iterator[Speed]:
     """The speeds in the other dtypes that work on the device; none if the user named a dtype."""
     device = choose_device(settings["device"]).value
+    # A user who names a dtype wants to know that one only
     if settings["dtype"] != "auto":
         return
     for dtype in list_dtypes(device):
@@ -178,14 +185,21 @@ def _measure_other_dtypes(
         try:
             with _load_scorer(model, settings | {"dtype": dtype}) as (scorer, loading_seconds):
                 yield _measure_dtype(plan, scorer, sample, loading_seconds).speed
+        # A dtype may not suit this model, or not fit into the memory. The others are measured all the same.
         except (UsageError, ModelError, DeviceError) as error:
             logger.info("%s is not measured: %s", dtype, error)
 
 
 def list_dtypes(device: str) -> tuple[str, ...]:
     """The dtypes that a device computes in by hardware."""
-    half = ["bfloat16"] if has_bfloat16(device) else []
-    return ("float32", *half, *(["float16"] if device != "cpu" else ["int8"] if has_fast_int8() else []))
+    dtypes = ["float32"]
+    if has_bfloat16(device):
+        dtypes.append("bfloat16")
+    if device != "cpu":
+        dtypes.append("float16")
+    elif has_fast_int8():
+        dtypes.append("int8")
+    return tuple(dtypes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,11 +219,13 @@ def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seco
     description, for_rows = scorer.description, plan.for_rows or sample.total or DEFAULT_FOR_ROWS
     dtype = description.dtype
     logger.info("warming up in %s", dtype.value)
+    # Find out how many rows fit the time of a round, and take as many from all over the sample
     fitting = count_fitting_rows(scorer, sample, plan.seconds / MEASURED_ROUNDS, for_rows)
     table = sample.spread(plan.rows or fitting)
     # A block scores equal texts once, so only a sample that fills whole blocks can be scored again in full.
     repeatable = plan.rows is None and table.num_rows >= MAX_ROWS_PER_BLOCK
     times = max(1, fitting // table.num_rows) if repeatable else 1
+    # Tokenize before the clock starts, because the model alone is measured without the tokenizer
     texts = list_texts(table, sample.text_columns)
     tokenized = [scorer.tokenizer(some) for some in texts]
     alone, together = [], []
@@ -218,6 +234,7 @@ def _measure_dtype(plan: BenchPlan, scorer: Scorer, sample: Sample, loading_seco
         alone.append(time_forward(scorer.local(), tokenized, _min_seconds(plan)))
         logger.info("measuring end to end in %s on %s rows", dtype.value, f"{times * table.num_rows:,}")
         together.append(time_end_to_end(scorer, table, times, sample.text_columns))
+    # Warming up and other programs only slow a round down, so the faster round counts
     summary, seconds = min(together, key=lambda one: one[1])
     rows_per_second = summary.rows / seconds
     speed = Speed(

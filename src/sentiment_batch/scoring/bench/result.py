@@ -122,11 +122,13 @@ class Measurement:
 def choose_advice(found: Measurement) -> str | None:
     """The advice that is most worth knowing; None if the figures give no reason for any."""
     chosen = found.chosen
+    # Figures of a short measurement are left to chance, so no other advice is derived from them
     if chosen.seconds < MIN_FIRM_SECONDS:
         return (
             f"{chosen.seconds:.2f} s end to end is too short to measure. Take a larger table, more `rows` or more "
             "`seconds`."
         )
+    # A faster dtype would not help either if the model waits for the tokenizer, so this comes before the dtypes
     if found.tokenising_tokens_per_second < chosen.model_tokens_per_second:
         return "the tokenizer is slower than the model. More CPU cores would help, another GPU would not."
     faster = max(found.dtypes, key=lambda one: one.rows_per_second)
@@ -145,6 +147,7 @@ def _format_rate(rows_per_second: float) -> str:
 def _format_duration(hours: float) -> str:
     """A duration in the unit that people would use."""
     for unit, size in (("days", 24.0), ("hours", 1.0), ("minutes", 1 / 60)):
+        # From two units on, so that 1.5 hours are shown as 90.0 minutes
         if hours >= 2 * size:
             return f"{hours / size:,.1f} {unit}"
     return f"{hours * 3_600:,.1f} seconds"

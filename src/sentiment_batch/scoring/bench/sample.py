@@ -74,9 +74,11 @@ def take_sample(reader: Reader, name: str, text_columns: Sequence[str], rows: in
     splits = list(reader.splits())
     parts = _choose_parts(splits, rows)
     taken: dict[int, list[pa.RecordBatch]] = {}
+    # If all parts are read to their ends, the rows are counted, even if the format does not know their number
     whole, left = len(parts) == len(splits), rows
     # The smallest parts come first, so that the others can supply the rows that they lack.
     for done, part in enumerate(sorted(parts, key=lambda part: (part.num_rows is None, part.num_rows))):
+        # The rows that are still needed, divided among the parts that are left, and rounded up
         batches, ended = _read_head(reader, part, -(-left // (len(parts) - done)), MAX_SAMPLE_BYTES // len(parts))
         taken[part.index] = batches
         left -= sum(batch.num_rows for batch in batches)
@@ -103,6 +105,7 @@ def _read_head(reader: Reader, part: Split, rows: int, size: int) -> tuple[list[
     taken: list[pa.RecordBatch] = []
     held = 0
     for batch in reader.batches(part):
+        # The part has enough rows. One batch more was requested, to see whether the part ends here.
         if not rows or held > size:
             return taken, batch.num_rows == 0
         taken.append(batch.slice(0, rows))
@@ -130,14 +133,17 @@ def generate_sample(tokenizer: TextTokenizer, tokens: int, rows: int) -> Sample:
 def generate_texts(tokenizer: TextTokenizer, tokens: int, rows: int) -> list[str]:
     """The texts of `generate_sample`: words of the parity texts in random order."""
     words = np.array(sorted({word for text in read_parity_texts() for word in text.split()}), dtype=object)
+    # The special tokens of each text, such as [CLS] and [SEP], are no words
     special = tokenizer.policy.max_length - tokenizer.room
     per_word = float(tokenizer(words.tolist()).lengths.mean()) - special
+    # Draw the lengths in tokens, and count the words that give about as many tokens
     draw = np.random.default_rng(GENERATOR_SEED)
     lengths = draw.lognormal(np.log(tokens) - LENGTH_SPREAD**2 / 2, LENGTH_SPREAD, rows)  # whose mean is `tokens`
     counts = np.maximum(1, np.rint((lengths - special) / per_word)).astype(np.int64)
     texts: dict[str, None] = {}
     for count in counts.tolist():
         text = " ".join(words[draw.integers(len(words), size=count)])
+        # Equal texts are scored once in a block, which would make the model look faster than it is
         while text in texts:
             text += " " + words[draw.integers(len(words))]
         texts[text] = None

@@ -47,9 +47,12 @@ def count_fitting_rows(scorer: Scorer, sample: Sample, seconds: float, for_rows:
             pass
         spent = time.perf_counter() - started
         rate = table.num_rows / spent
+        # The first attempt also compiles kernels and fills caches, so its time says nothing
         if attempt > 0:
+            # A tenth of the time is long enough for an estimate. A sample that is used up allows no larger warm-up.
             if spent >= seconds / 10 or table.num_rows < rows:
                 break
+            # Doubling finds the size in a few steps, on a GPU as well as on a slow CPU
             rows *= 2
     return max(1, int(rate * seconds))
 
@@ -62,6 +65,7 @@ def list_texts(table: pa.Table, text_columns: tuple[str, ...]) -> list[list[str]
     """
     blocks = []
     for block in split_into_row_blocks(table.to_batches(), text_columns):
+        # Scoring computes equal texts of a block once, so here they count once, too
         distinct = dict.fromkeys(text for texts in block.texts for text in texts.to_pylist())
         blocks.append([text for text in distinct if text is not None and not is_blank(text)])
     if not any(blocks):
@@ -75,6 +79,7 @@ def time_forward(backend: LocalBackend, tokenized: list[Tokens], min_seconds: fl
     with open_thread_pool(strategy.device, single=strategy.shape is not None) as pool:
 
         def forward() -> None:
+            # Launch all blocks before the first result is awaited, as the stages of scoring do
             for one in [launch_with_exact_labels(strategy, tokens, budget, pool) for tokens in tokenized]:
                 one.logits()
 
@@ -98,6 +103,7 @@ def time_action(action: Callable[[], object], device: str, min_seconds: float) -
 def _wait_for(device: str) -> None:
     """Wait until the device has done all its work, so that the clock can be read."""
     if device != "cpu":
+        # CUDA returns from a call before the GPU has done the work
         torch.cuda.synchronize(device)
 
 
@@ -110,6 +116,7 @@ def time_end_to_end(
         The summary, and the seconds of scoring; loading the model is not part of them.
     """
     with TemporaryDirectory(prefix="sentiment-batch-") as folder:
+        # The rows are written as Parquet before the clock starts, so the format of the table does not count
         source, destination = str(Path(folder) / "in.parquet"), str(Path(folder) / "out.parquet")
         writer = formats.open_writer(source, table.schema)
         try:
@@ -131,6 +138,7 @@ def time_end_to_end(
 def _warnings_alone() -> Iterator[None]:
     """Log no other messages in the block, because those of scoring would name a temporary file."""
     logger = logging.getLogger("sentiment_batch")
+    # All modules of the package share this logger, so its level also holds for those that score
     level = logger.level
     logger.setLevel(max(level, logging.WARNING))
     try:

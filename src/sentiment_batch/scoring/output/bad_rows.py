@@ -49,6 +49,7 @@ class BadRows:
     def take(self, before: int) -> list[Problem]:
         """Remove the bad rows before the row `before`, and give them in order, each row once."""
         with self._lock:
+            # The thread that reads is ahead, so the list also holds bad rows of later parts
             taken = [problem for problem in self._found if problem.row < before]
             self._found = [problem for problem in self._found if problem.row >= before]
         merged: dict[int, Problem] = {}
@@ -84,4 +85,5 @@ def _to_json_line(problem: Problem) -> bytes:
         "reason": without_password(problem.reason),
         "original_base64": base64.b64encode(problem.original).decode(),
     }
+    # UTF-8 has no half surrogate pairs. The backslash that replaces one makes it an escape of JSON.
     return json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -252,6 +252,7 @@ def _to_words(old: Any, new: Any) -> tuple[str, str]:
     """Two different values for a message, each in at most a line. A late difference is shown without the beginning."""
     texts = [_to_text(value) for value in (old, new)]
     pairs = enumerate(zip(*texts, strict=False))
+    # Long lists of columns often differ only near their end, which a message cut at its beginning would not show
     same = next((place for place, (one, other) in pairs if one != other), min(map(len, texts)))
     start = same - EQUAL_LENGTH if same > MAX_VALUE_LENGTH // 2 else 0
     before, after = (f"...{text[start:]}" if start else text for text in texts)

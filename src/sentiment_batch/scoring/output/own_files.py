@@ -80,6 +80,7 @@ def remove_work_folder(folder: Path) -> None:
         for path in folder.iterdir():
             if path.name != JOB:
                 remove_own_file(path)
+        # Something that could not be removed is left. Without its mark, later runs would refuse the folder for ever.
         if {path.name for path in folder.iterdir()} <= {JOB}:
             remove_own_file(folder / JOB)
             folder.rmdir()
@@ -159,7 +160,7 @@ def _is_own(path: Path) -> bool:
         return True
     try:
         patterns = [_DATA_NAMES] if path.parent.name in _FOLDERS else [_UNMARKED, _NAMES]
-        return any(map(lambda names: names.fullmatch(path.name), patterns)) and stat.S_ISREG(path.lstat().st_mode)
+        return any(names.fullmatch(path.name) for names in patterns) and stat.S_ISREG(path.lstat().st_mode)
     except FileNotFoundError:  # another run has just removed it
         return True
 
@@ -200,6 +201,7 @@ def _is_own_problem_list(paths: OutputPaths, manifest: dict[str, Any] | None) ->
 
 def _read_lines(file: Any) -> Iterator[bytes]:
     """The lines of a file, up to one that is too long for JSON."""
+    # Read in pieces, because a file of the user in this place may be large, and may have no line breaks
     rest = bytearray()
     while len(rest) <= MAX_JSON_BYTES and (data := file.read(CHUNK_BYTES)):
         *lines, last = data.split(b"\n")
@@ -232,6 +234,7 @@ def _open_neighbour(location: str, paths: OutputPaths) -> Iterator[Any]:
         try:
             file = open_stored(location)
         except InputError as error:
+            # A storage that refuses must not pass for one without the file, which would then be replaced
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
     try:

@@ -77,6 +77,7 @@ class Part:
             part = cls(**values)
             counts = dict(part.counts)
             groups = [counts.pop("labels"), counts.pop("sample", {})]
+            # `bad` and `compiled` are named, because a record without them is no record of a run
             numbers = [counts["bad"], counts["compiled"], *counts.values(), *groups[0].values(), *groups[1].values()]
         except (TypeError, ValueError, KeyError, AttributeError):
             return None
@@ -194,9 +195,11 @@ class PartFiles:
 
     def list_others(self, parts: list[Part], *, published: bool) -> Iterator[Path]:
         """Everything except the lock, the job, these parts and, if `published`, what publishing left."""
-        names = (
-            LOCK_FILES | ({JOB, DATA} if parts or published else set()) | ({MANIFEST, PROBLEMS} if published else set())
-        )
+        names = set(LOCK_FILES)
+        if parts or published:
+            names |= {JOB, DATA}
+        if published:
+            names |= {MANIFEST, PROBLEMS}
         names |= {f"{name_part(part.index)}{ending}" for part in parts for ending in _ENDINGS}
         files = {part.file for part in parts}
         for path in [*self.folder.iterdir(), *(self.folder / DATA).glob("*")]:

@@ -110,9 +110,11 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
         raise OutputError(
             f"no output can be written to {destination!r}, because it holds a NUL. Name a file or folder."
         )
+    # A plugin that serves a scheme, such as sqlite://, decides itself where its output lies
     by_scheme = format.owner != BUILT_IN and scheme_of(destination) in format.schemes
     is_folder = destination.endswith("/") and not by_scheme
     local = None if by_scheme else local_path(destination)
+    # A format without suffixes writes no files, such as a table of a database
     no_files_of = None if format.suffixes else format.name
     if destination == "-" or (local is not None and is_special(local)):
         return OutputPaths(destination=destination, path=None, is_folder=False, work_folder=None, beside=None)
@@ -128,9 +130,11 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
             beside=None if by_scheme else beside,
             no_files_of=no_files_of,
         )
+    # Links are resolved, so that a rename replaces the file itself and not the link that names it
     path = Path(os.path.realpath(os.path.expanduser(local)))
     if not path.name:
         raise OutputError(f"no output can be written to {destination}. Name a file or folder in it.")
+    # The work folder, the manifest and the list need longer names than the output, and names have a limit
     short_name = shorten_name(path.name)
     return OutputPaths(
         destination=destination,
@@ -144,6 +148,7 @@ def locate_output(destination: str, format: Format) -> OutputPaths:
 
 def part_file_suffix(destination: str, format: Format) -> str:
     """The suffix of the files of an output folder: the format's, and the compression's if the folder names one."""
+    # A folder out.csv.gz/ holds files part-00000.csv.gz
     compression = os.path.splitext(destination.rstrip("/"))[1].lower()
     own = suffix_of(destination)
     suffix = own if own in format.suffixes else format.suffixes[0]
@@ -158,6 +163,8 @@ def _locate_remote_work(destination: str, *, may_be_relative: bool) -> Path:
         may_be_relative: True if it may name a file relative to the current folder, as `sqlite:///shop.db` and
             `delta://shop` do.
     """
+    # The same relative name stands for another output in another folder, so the folder is part of the hash
     if may_be_relative and re.match(r"(?!delta:)\w+:///[^/]|delta://[^/]", destination):
         destination = f"{os.getcwd()}\n{destination}"
+    # A storage has no locks and no renames, so the parts are kept on this machine until they are sent
     return cache_folder() / "scoring" / hashlib.sha256(destination.encode("utf-8", "surrogateescape")).hexdigest()[:24]

@@ -111,6 +111,7 @@ class FileTarget:
     start: int = 0
     run_id: str | None = field(init=False)
     _writer: Writer = field(init=False)
+    _is_published: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         # A table of a database has no manifest beside it. The ID shows a later run that this one was committed.
@@ -143,13 +144,15 @@ class FileTarget:
     def publish(self) -> None:
         """Let the writer publish."""
         self._writer.commit()
+        self._is_published = True
 
     def release(self) -> None:
         """Do nothing: one file needs no claim."""
 
     def abort(self) -> None:
-        """Let the writer remove everything."""
-        self._writer.abort()
+        """Let the writer remove everything, unless it has published: then a later run completes the output."""
+        if not self._is_published:
+            self._writer.abort()
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -251,9 +254,8 @@ class FolderTarget:
 
     def _name_file(self) -> Path:
         """The file of the next part."""
-        return (
-            self._data / f"{name_part(len(self.journal.parts))}{part_file_suffix(self.paths.destination, self.format)}"
-        )
+        suffix = part_file_suffix(self.paths.destination, self.format)
+        return self._data / f"{name_part(len(self.journal.parts))}{suffix}"
 
     def _open(self) -> Writer:
         # A killed run may have left a file of this part without its record

@@ -104,6 +104,7 @@ def _check_file(location: str, entry: dict[str, Any]) -> None:
         size, sha256 = read_size_and_sha256(location)
     except (InputError, OSError) as error:
         raise OutputError(f"{location} belongs to the output and cannot be read: {error}") from error
+    # The size first, because a file that was cut off is the usual damage, and its size says more than a digest
     if size != entry["bytes"]:
         raise OutputError(f"{location} has {size:,} bytes, but {entry['bytes']:,} were written. {_CURE}")
     if sha256 != entry["sha256"]:
@@ -115,6 +116,7 @@ def _check_rows(location: str, rows: int, format_name: str) -> None:
     try:
         if (reader := open_written_file(location, format_name)) is None:
             return
+        # The digests are right by now. Reading shows whether what was written is a readable table with all rows.
         with closing(reader):
             found = _count_rows(reader)
     except InputError as error:
@@ -150,6 +152,7 @@ def _check_input(manifest: dict[str, Any], rows: int) -> str:
     source, settings = manifest["source"], manifest["settings"]
     if manifest["input_state"] is None:
         return f"the rows of {source} cannot be counted again"
+    # Read the input as the run did, or the number of rows could not be compared
     marks = settings.get("on_bad_row") == "mark"
     read = ReadOptions(
         **{name: settings.get(name) for name in fingerprint.READ_SETTINGS},

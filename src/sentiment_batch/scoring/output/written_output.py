@@ -64,9 +64,11 @@ def find_manifest(location: str) -> dict[str, Any] | None:
 def has_written_sizes(location: str, manifest: Mapping[str, Any]) -> bool:
     """False if a local file of an output has another size than its manifest says, so that somebody changed it."""
     paths = _locate(location)
-    files = locate_files(paths.destination, manifest["files"], is_folder=paths.is_folder)
-    local = ((local_path(place), entry["bytes"]) for place, entry in files)
-    return all(path is None or not os.path.exists(path) or os.path.getsize(path) == size for path, size in local)
+    for place, entry in locate_files(paths.destination, manifest["files"], is_folder=paths.is_folder):
+        path = local_path(place)
+        if path is not None and os.path.exists(path) and os.path.getsize(path) != entry["bytes"]:
+            return False
+    return True
 
 
 def open_written_file(location: str, format_name: str) -> Reader | None:

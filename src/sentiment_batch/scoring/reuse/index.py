@@ -75,6 +75,7 @@ class ScoredTextIndex:
             probabilities: (n, labels) without NaN.
         """
         records = np.empty(len(digests), self._record)
+        # Two integers in big-endian order sort as the bytes of the digest do
         keys = np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2)
         records["high"], records["low"], records["scores"] = keys[:, 0], keys[:, 1], probabilities
         self._waiting.append(records)
@@ -86,6 +87,7 @@ class ScoredTextIndex:
         count = 0
         with self._translate_errors():
             self._database.execute("BEGIN")
+            # The buckets come in the order of the digests. So each insert appends to the end of the database.
             for records in self._read_buckets():
                 in_order = self._sort(records)
                 self._database.executemany("INSERT INTO texts VALUES (?, ?)", self._split(in_order))
@@ -107,8 +109,10 @@ class ScoredTextIndex:
         with self._translate_errors():
             for start in range(0, len(in_order), MAX_KEYS_PER_QUERY):
                 keys = in_order[start : start + MAX_KEYS_PER_QUERY]
+                # Fill up the last query, so that SQLite prepares one statement only. No digest is empty.
                 keys += [b""] * (MAX_KEYS_PER_QUERY - len(keys))
                 found.update(self._database.execute(_FIND, keys))
+        # Join bytes first and convert once, because a call of numpy for each text would take longer
         unknown = np.full(self.labels, np.nan, "<f4").tobytes()
         joined = b"".join(found.get(digest, unknown) for digest in digests)
         return np.frombuffer(joined, "<f4").astype(np.float32).reshape(-1, self.labels)
@@ -138,7 +142,9 @@ class ScoredTextIndex:
         """Append the texts that wait to the files of their buckets."""
         self._has_buckets = True
         records = self._take_waiting()
+        # The first byte of the digest
         buckets = (records["high"] >> np.uint64(56)).astype(np.int64)
+        # Group the records by bucket, and keep their order within each: of equal texts, the first one counts
         records = records[np.argsort(buckets, kind="stable")]
         ends = np.cumsum(np.bincount(buckets, minlength=BUCKETS))
         with self._translate_errors():

@@ -79,6 +79,7 @@ class PreviousOutput:
         """
         is_folder = self.paths.is_folder
         files = list(locate_files(self.paths.destination, self.manifest["files"], is_folder=is_folder))
+        # The files are read twice: for their digests, and for their rows. They must not change in between.
         before = [identify_input(location) for location, _ in files]
         check_files(self.paths, self.manifest)
         # JSON lines without rows have no columns to read.
@@ -119,6 +120,7 @@ class PreviousOutput:
             InputError: the file has other columns than were written.
             UsageError: the columns of the text were left out.
         """
+        # Other columns in the place of the added ones would give wrong scores without an error
         names = reader.schema.names
         if len(names) != len(self.manifest["output_columns"]) or names[-len(added.names) :] != added.names:
             raise InputError(f"{self.name} is read with the columns {listed(names)}, which are not those written.")
@@ -148,9 +150,12 @@ def find_previous(location: str, scorer: Scorer) -> PreviousOutput:
     """
     paths, manifest = find_output(location)
     added = scorer.added.fields()
+    # The columns before the added ones are those of the earlier input, which may be another one
     old = manifest | {"output_columns": (manifest.get("output_columns") or [])[-len(added) :]}
     new = fingerprint.describe_scoring(scorer, added)
+    # Differences that give other columns or other scores: always refused
     changes = _compare(old, new, (*_SAME, "output_columns"), _SAME_SETTINGS)
+    # Escaped texts have other digests than the texts of the input
     if manifest["settings"].get("escape_formulas") and manifest["settings"]["output_format"] == "csv":
         changes.append("its texts were changed by `escape_formulas=True`")
     if not manifest["settings"].get("text_column"):
@@ -160,14 +165,15 @@ def find_previous(location: str, scorer: Scorer) -> PreviousOutput:
     differences = _compare(old, new, _ROUNDING, ("deterministic",) if is_exact else _ROUNDING_SETTINGS)
     # The output may itself have taken over scores of runs that differ.
     differences = list(dict.fromkeys([*(manifest.get("reuse_differences") or []), *differences]))
-    if changes or (is_exact and differences):
-        why = "; ".join(changes + differences * is_exact)
+    refused = changes + differences if is_exact else changes
+    if refused:
         raise UsageError(
-            f"`reuse` names {without_password(location)}, which was scored in another way: {why}. "
+            f"`reuse` names {without_password(location)}, which was scored in another way: {'; '.join(refused)}. "
             "Score as that run did, or leave it out."
         )
     is_precise = old.get("dtype") == new.get("dtype") == "float32"
     tolerance = FLOAT32_TOLERANCE if is_precise else REDUCED_TOLERANCE
+    # Each output stores the larger tolerance, so that it also holds for a chain of outputs
     return PreviousOutput(
         paths=paths,
         manifest=manifest,
@@ -202,6 +208,7 @@ def add_rows(index: ScoredTextIndex, added: AddedColumns, batch: pa.RecordBatch,
     probabilities = restore_probabilities(added, batch.columns[first:])
     values = extract_texts(batch, texts, on_bad_row=lambda problem: None)
     has_score = ~np.isnan(probabilities[:, 0]) & values.is_valid().to_numpy(zero_copy_only=False)
+    # Rows without a text or a restored score are left to the model
     index.add(hash_texts(values.filter(pa.array(has_score))), probabilities[has_score])
     probabilities[~has_score] = np.nan
     return probabilities

@@ -50,8 +50,10 @@ class ReusingScorer(Scorer):
                 waiting.append(_divide(block, self.index))
                 yield waiting[-1].rest
 
+        # A backend keeps the order of the blocks. So the oldest divided block belongs to the next scored one.
         for scored in self.backend.score_blocks(divide(), on_rows):
             divided = waiting.popleft()
+            # The backend reports only the rows that it scores itself
             if on_rows is not None and divided.known_rows:
                 on_rows(divided.known_rows)
             merged = divided.merge(scored)
@@ -86,7 +88,9 @@ class _DividedBlock:
         if len(places):
             probabilities[places] = scored.probabilities
             counts.add(scored.counts)
+            # A failure names its row in `rest`, but the row in the whole block is wanted
             failures = tuple(dataclasses.replace(one, row=int(places[one.row])) for one in failures)
+        # The expected accuracy is that of all rows, so the rows that were taken over count, too
         confidence = float(self.known[~self.is_new].max(axis=1).sum(dtype=np.float64)) if self.known_rows else 0.0
         reused = self.known_rows
         counts.add(Counts(rows=reused, reused=reused, scored=reused, confidence=confidence))
@@ -98,6 +102,7 @@ def _divide(block: RowBlock, index: ScoredTextIndex) -> _DividedBlock:
     if block.known is not None:
         return _DividedBlock(block=block, rest=block)
     texts = pa.chunked_array(block.texts, pa.large_string()).combine_chunks()
+    # Each distinct text is looked up once
     encoded = texts.dictionary_encode()
     found = index.find(hash_texts(encoded.dictionary))
     # One more row of NaN, which the rows without a text pick.
@@ -108,5 +113,6 @@ def _divide(block: RowBlock, index: ScoredTextIndex) -> _DividedBlock:
         new = texts.filter(pa.array(is_new))
         rest = RowBlock(start=block.start, texts=[new], rows=len(new), held_bytes=block.held_bytes)
     else:
+        # With known scores, backends pass the block through without any work
         rest = RowBlock(start=block.start, rows=block.rows, held_bytes=block.held_bytes, known=known)
     return _DividedBlock(block=block, rest=rest, known=known, is_new=is_new)

@@ -58,6 +58,7 @@ def take_over(
         return
     with _open_index(annotator.scorer, scratch) as index:
         _fill(index, previous, annotator.scorer, quiet=annotator.job.quiet)
+        # The run only sees another scorer, so parts, bad rows and resuming work as always
         yield dataclasses.replace(annotator, scorer=ReusingScorer.share(annotator.scorer, index))
 
 
@@ -96,6 +97,7 @@ def _open_index(scorer: Scorer, scratch: str | None) -> Iterator[ScoredTextIndex
     with contextlib.ExitStack() as stack:
         place = scratch or stack.enter_context(tempfile.TemporaryDirectory(prefix="sentiment-batch-"))
         index = ScoredTextIndex(Path(place) / FOLDER, len(scorer.labels))
+        # Called in reverse order: Windows removes no file that is open
         stack.callback(shutil.rmtree, index.folder, ignore_errors=True)
         stack.callback(index.close)
         yield index
@@ -135,8 +137,10 @@ def _fill_from_frame(
             raise InputError.no_column(name, wrapped.names, "reuse")
         if wrapped.names.count(name) > 1:
             raise InputError(f"`reuse` is a frame with several columns {name!r}. Give one with each column once.")
+    # Some rows are enough to find the columns of the text. The added columns may hold text, too, and are left out.
     rest = TableReader(wrapped.table(rows=SAMPLE_ROWS).drop_columns(added.names))
     texts = list(scorer.choose_text_columns(rest, text_column).names)
+    # Only these columns are converted. Each column once, although two texts may lie in one nested column.
     names = [*dict.fromkeys(find_root(rest.schema, name) for name in texts), *added.names]
     table = wrapped.table(names).select(names)
     try:
@@ -154,6 +158,7 @@ def _check_sample(scorer: Scorer, table: pa.Table, known: Floats, texts: list[st
     Raises:
         UsageError: the scores differ by more than rounding.
     """
+    # Rows with a score, at even distances over the whole frame
     scored = np.flatnonzero(~np.isnan(known[:, 0]))
     places = np.unique(scored[np.linspace(0, len(scored) - 1, SAMPLE_ROWS).astype(np.int64)]) if len(scored) else scored
     batches = [batch for place in places for batch in table.slice(int(place), 1).to_batches()]
@@ -162,6 +167,7 @@ def _check_sample(scorer: Scorer, table: pa.Table, known: Floats, texts: list[st
         return
     old, new = known[places], np.concatenate(again)
     best = old.argmax(axis=1)
+    # The label of a neutral row does not say which probability is the score, so the likelier one is compared
     is_neutral = np.asarray(scorer.added.arrays(old)[0].indices) == 1 if scorer.added.neutral_band else best < 0
     rows = np.arange(len(places))
     found = np.where(is_neutral, new.max(axis=1), new[rows, best])

@@ -43,10 +43,14 @@ def restore_probabilities(added: AddedColumns, columns: Sequence[pa.Array]) -> F
     sentiments = find_sentiments(added, columns[0])
     numbers = [_read_numbers(column, name) for column, name in zip(columns[1:], added.names[1:], strict=True)]
     score, given = numbers[0], numbers[1:]
+    # 1. Probabilities near those of the model: as they stand in the table, or filled in from the score
     probabilities = np.stack(given, axis=1) if given else _fill_in(score, sentiments, added)
     best = _find_best(added, sentiments, probabilities)
+    # 2. Undo what rounding can do: it moves a score over the border of the band, or makes two labels equal
     _fit_to_band(added, sentiments, best, probabilities)
     _lift(best, probabilities)
+    # 3. Keep only rows for which the detour gives the same columns again, and whose numbers a model can give.
+    #    The highest of n probabilities is at least 1/n, and all of them add up to 1.
     rounding = 0.5 * 10.0**-added.decimals + _SUM_TOLERANCE
     is_sound = _give_same(added, probabilities, sentiments, numbers)
     is_sound &= (score >= 1 / len(added.labels) - rounding) & (score <= 1)
@@ -109,6 +113,7 @@ def _find_best(added: AddedColumns, sentiments: Places, probabilities: Floats) -
     likeliest = np.nan_to_num(probabilities, nan=0.0).argmax(axis=1)
     if added.neutral_band is None:
         return np.maximum(sentiments, 0)
+    # With a band, `sentiments` counts the first label, neutral, and the second label as 0, 1 and 2
     return np.where(sentiments == 1, likeliest, np.maximum(sentiments, 0) // 2)
 
 
@@ -118,6 +123,7 @@ def _fit_to_band(added: AddedColumns, sentiments: Places, best: Places, probabil
         return
     band, rows = np.float32(added.neutral_band), np.arange(len(best))
     highest = probabilities[rows, best]
+    # The next smaller float32. So the comparison with the band gives the label that the table holds.
     below = np.minimum(highest, np.nextafter(band, np.float32(0)))
     probabilities[rows, best] = np.where(sentiments == 1, below, np.maximum(highest, band))
 
@@ -126,6 +132,7 @@ def _lift(best: Places, probabilities: Floats) -> None:
     """Make the label `best` (rows,) the only likeliest one of `probabilities` (rows, labels), despite rounding."""
     rows = np.arange(len(best))
     highest = probabilities[rows, best]
+    # The next larger float32 breaks a tie. `_give_same` checks that it rounds to the same number.
     is_tied = (np.nan_to_num(probabilities, nan=0.0) >= highest[:, None]).sum(axis=1) > 1
     probabilities[rows, best] = np.where(is_tied, np.nextafter(highest, np.float32(2)), highest)
 
