@@ -93,7 +93,6 @@ READERS = {
     "num_rows raises": (Raising("num_rows"), "RuntimeError: no num_rows today"),
     "num_rows is a text": ({"num_rows": "3"}, "its num_rows is '3'"),
     "no batches": ({"batches": None}, "has no method batches()"),
-    "no splits": ({"splits": lambda: []}, "it lists no split but announced 3 rows"),
     "splits crash": ({"splits": crash}, "ZeroDivisionError: oh no"),
     "splits exit": ({"splits": leave}, "it called sys.exit(0)"),
     "splits of None": ({"splits": lambda: None}, "'NoneType' object is not iterable"),

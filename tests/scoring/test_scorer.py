@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import threading
 
 import numpy as np
@@ -171,6 +172,12 @@ def test_a_scorer_travels_in_a_pickle_and_loads_itself_again(load):
     assert travelled.counts.rows == 0
     texts = ["the film was great", None, "awful"]
     assert np.array_equal(probabilities(travelled, texts), probabilities(scorer, texts), equal_nan=True)
+
+
+def test_a_link_to_nothing_in_a_model_folder_is_no_error(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    (folder / ".#README.md").symlink_to("somebody@elsewhere.1")  # how Emacs locks a file
+    assert Scorer.cached(str(folder), ScoreSettings(device="cpu")).labels
 
 
 def test_a_closed_scorer_loads_itself_again(load):

@@ -239,9 +239,10 @@ def test_tables_that_are_read_are_never_replaced(scored, tiny_model, tmp_path):
     scored.to_csv(path, index=False)
     before = path.read_bytes()
     (tmp_path / "link.csv").hardlink_to(path)
-    for place in (path, tmp_path / "link.csv"):
+    url = f"file://{path}"
+    for source, place in ((path, path), (path, tmp_path / "link.csv"), (path, url), (url, path)):
         with pytest.raises(UsageError, match="a file of their own"):
-            select(path, 5, tiny_model, output=place, overwrite=True, **CPU)
+            select(source, 5, tiny_model, output=place, overwrite=True, **CPU)
     with pytest.raises(UsageError, match="a file of their own"):
         select(scored, 5, tiny_model, labelled=path, output=path, overwrite=True, **CPU)
     assert path.read_bytes() == before

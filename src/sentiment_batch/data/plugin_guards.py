@@ -141,8 +141,6 @@ class GuardedReader:
             if self._splits is not None and splits != self._splits:
                 raise self._plugin.make_error("its splits are not the same each time they are listed")
             self._splits = splits
-            if not splits and (rows := self._count(self._reader.num_rows, "its num_rows")):
-                raise self._plugin.make_error(f"it lists no split but announced {rows:,} rows")
         return splits
 
     def batches(self, split: Split) -> Iterator[pa.RecordBatch]:

@@ -49,10 +49,12 @@ def local_path(location: str) -> str | None:
 
 
 def is_same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    """True if both exist and are one file, also through links, or where case does not matter."""
+    """True if both exist on this machine's disk and are one file, also through links, or where case does not matter."""
+    # A file may be named by its path and by a file:// URL
+    first, second = (local_path(os.fspath(place)) for place in (one, other))
     try:
-        return os.path.samefile(one, other)
-    except (OSError, ValueError):  # one does not exist, or is a URL
+        return first is not None and second is not None and os.path.samefile(first, second)
+    except (OSError, ValueError):  # one does not exist, or is no name of a file
         return False
 
 

@@ -40,23 +40,26 @@ class ArrowFrame:
         table = self._table
         for name, column in added.items():
             table = table.append_column(pa.field(name, column.type), column)
-        if isinstance(self._frame, pa.RecordBatch):
-            # A record batch has no chunks
-            arrays = [to_single_array(column) for column in table.columns]
-            return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
-        if isinstance(self._frame, pa.Table):
-            return table
-        return _convert_back(type(self._frame), table)
+        return self._convert_back(table)
 
     def take_rows(self, rows: Sequence[int], *, without: Collection[str]) -> ArrowFrame:
         """Take rows, see `Frame.take_rows`."""
         places = [place for place, name in enumerate(self.names) if name not in without]
         slices = [self._table.select(places).slice(row, 1) for row in rows]  # Arrow cannot take rows of views
         taken = pa.concat_tables(slices) if slices else self._table.select(places).slice(0, 0)
+        return ArrowFrame(self._convert_back(taken))
+
+    def _convert_back(self, table: pa.Table) -> Any:
+        """`table` as a frame of the same kind; a table if its class cannot be made from Arrow."""
         if isinstance(self._frame, pa.RecordBatch):
-            arrays = [to_single_array(column) for column in taken.columns]
-            return ArrowFrame(pa.RecordBatch.from_arrays(arrays, schema=taken.schema))
-        return ArrowFrame(_convert_back(type(self._frame), taken))
+            # A record batch has no chunks
+            arrays = [to_single_array(column) for column in table.columns]
+            return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
+        convert = getattr(type(self._frame), "from_arrow", None)
+        try:
+            return table if convert is None else convert(table)
+        except TypeError:  # its from_arrow needs more than a table
+            return table
 
 
 def annotate_arrow_stream(stream: pa.RecordBatchReader, scorer: Scorer, chosen: Sequence[str]) -> pa.RecordBatchReader:
@@ -104,12 +107,3 @@ def to_text_table(texts: Any) -> pa.Table:
     if not holds_text(kind) and not pa.types.is_null(kind):
         raise InputError(f"the array holds {describe_type(kind)}, not text. Convert its values to text first.")
     return table
-
-
-def _convert_back(kind: type, table: pa.Table) -> Any:
-    """`table` as a frame of class `kind`, if that class can be made from Arrow."""
-    convert = getattr(kind, "from_arrow", None)
-    try:
-        return table if convert is None else convert(table)
-    except TypeError:  # its from_arrow needs more than a table
-        return table

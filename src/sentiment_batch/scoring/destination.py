@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sentiment_batch.data import formats
 from sentiment_batch.errors import OutputError, UsageError
-from sentiment_batch.files.filesystems import is_same_file, local_path
+from sentiment_batch.files.filesystems import is_same_file
 from sentiment_batch.locations import make_absolute
 from sentiment_batch.scoring.output.journal import get_leftovers_folder
 from sentiment_batch.scoring.output.part_files import MANIFEST
@@ -94,5 +94,4 @@ def refuse_loss(job: ScoreJob, paths: OutputPaths, locations: Sequence[str]) -> 
 
 def _is_output(location: str, paths: OutputPaths) -> bool:
     """True if an input lies where the output will be."""
-    place = local_path(location)
-    return place is not None and paths.path is not None and is_same_file(place, paths.path)
+    return paths.path is not None and is_same_file(location, paths.path)

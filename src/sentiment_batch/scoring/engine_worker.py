@@ -80,9 +80,7 @@ class Worker:
     def close(self) -> None:
         """Free the model, and close the input."""
         self._scorer.close()
-        if self._input is not None:
-            self._input.reader.close()
-        self._input = None
+        self._close_input()
 
     def _score_block(self, task: BlockTask) -> BlockResult:
         # Other hardware gives other last bits, and a table must not depend on which worker scored a row
@@ -129,13 +127,16 @@ class Worker:
     def _open_input(self, plan: PartsPlan) -> _Input:
         """The input of the run, opened when its first part comes."""
         if self._input is None or self._input.run != plan.run:
-            if self._input is not None:
-                self._input.reader.close()
-                self._input = None
+            self._close_input()
             # The input stays open for the next part of the run, because opening reads metadata each time
             self._input = _Input(plan)
             self._input.check_unchanged(plan.identity)
         return self._input
+
+    def _close_input(self) -> None:
+        if self._input is not None:
+            self._input.reader.close()
+        self._input = None
 
 
 def _refuse_changes(changes: list[str]) -> None:

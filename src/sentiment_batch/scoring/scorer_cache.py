@@ -39,7 +39,12 @@ def clear_cached_scorer() -> None:
 
 def _describe_files(folder: Path) -> tuple[Any, ...]:
     """The state of a folder's files without their content; it changes when a model is trained again in its place."""
-    if not os.path.isdir(folder):  # unlike `Path.is_dir`, also for a folder that this user may not enter
+    found = []
+    try:
+        for path in sorted(folder.iterdir()):
+            if path.exists():  # a link that points to nothing has no state, such as the lock of an editor
+                stat = path.stat()
+                found.append((path.name, stat.st_size, stat.st_mtime_ns, stat.st_ino))
+    except (OSError, ValueError):  # a Hub id, or a folder that cannot be read: loading reports what is wrong
         return ()
-    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
-    return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats)
+    return tuple(found)

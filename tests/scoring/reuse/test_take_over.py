@@ -59,6 +59,14 @@ def test_an_earlier_output_is_reused_by_its_path(score, frames, tiny_model, tmp_
     assert reused(caplog) > ROWS / 2
 
 
+@pytest.mark.parametrize("blank", ["", " \u200b"], ids=ascii)
+def test_a_text_that_was_emptied_takes_over_no_score(frames, tiny_model, blank):
+    previous = score_frame(frames[1], tiny_model, **FAST)
+    previous.loc[previous.text.first_valid_index(), "text"] = blank
+    found = score_frame(previous[["text"]], tiny_model, reuse=previous, **FAST)
+    assert found.sentiment[found.text == blank].isna().all()
+
+
 def test_a_frame_of_another_model_is_refused(frames, tiny_model, make_model):
     previous = score_frame(frames[1], make_model("negative", "positive", seed=8), **FAST)
     with pytest.raises(UsageError, match=r"`reuse` is a frame with the score .* another model or other settings"):

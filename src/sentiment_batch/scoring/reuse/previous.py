@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sentiment_batch.data.column_paths import select_columns
-from sentiment_batch.data.columns import extract_texts, find_path
+from sentiment_batch.data.columns import BLANK_CHARACTERS, extract_texts, find_path
 from sentiment_batch.data.readers.base import stream_batches
 from sentiment_batch.data.readers.input_state import identify_input
 from sentiment_batch.errors import InputError, UsageError, listed
@@ -207,7 +208,9 @@ def add_rows(index: ScoredTextIndex, added: AddedColumns, batch: pa.RecordBatch,
     first = batch.num_columns - len(added.names)
     probabilities = restore_probabilities(added, batch.columns[first:])
     values = extract_texts(batch, texts, on_bad_row=lambda problem: None)
-    has_score = ~np.isnan(probabilities[:, 0]) & values.is_valid().to_numpy(zero_copy_only=False)
+    # No run scores a blank text, but somebody may have emptied a text of a frame since
+    is_text = pc.not_equal(pc.utf8_trim(values, characters=BLANK_CHARACTERS), "")
+    has_score = ~np.isnan(probabilities[:, 0]) & pc.fill_null(is_text, False).to_numpy(zero_copy_only=False)
     # Rows without a text or a restored score are left to the model
     index.add(hash_texts(values.filter(pa.array(has_score))), probabilities[has_score])
     probabilities[~has_score] = np.nan

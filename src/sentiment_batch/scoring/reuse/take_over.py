@@ -172,7 +172,8 @@ def _check_sample(scorer: Scorer, table: pa.Table, known: Floats, texts: list[st
     rows = np.arange(len(places))
     found = np.where(is_neutral, new.max(axis=1), new[rows, best])
     differences = np.abs(found - old[rows, best])
-    if (worst := int(differences.argmax())) >= 0 and differences[worst] > MAX_DIFFERENCE:
+    worst = int(differences.argmax())
+    if differences[worst] > MAX_DIFFERENCE:
         raise UsageError(
             f"`reuse` is a frame with the score {old[rows, best][worst]:.4f} in row {places[worst]:,} (rows counted "
             f"from 0), but the model gives {found[worst]:.4f} there: another model or other settings scored it. Leave "
