@@ -243,8 +243,11 @@ def test_tables_that_are_read_are_never_replaced(scored, tiny_model, tmp_path):
     for source, place in ((path, path), (path, tmp_path / "link.csv"), (path, url), (url, path)):
         with pytest.raises(UsageError, match="a file of their own"):
             select(source, 5, tiny_model, output=place, overwrite=True, **CPU)
+    for table in (path, tmp_path, f"{tmp_path}/s*.csv"):
+        with pytest.raises(UsageError, match="a file of their own"):
+            select(scored, 5, tiny_model, labelled=table, output=path, overwrite=True, **CPU)
     with pytest.raises(UsageError, match="a file of their own"):
-        select(scored, 5, tiny_model, labelled=path, output=path, overwrite=True, **CPU)
+        select(tmp_path, 5, tiny_model, output=path, overwrite=True, **CPU)
     assert path.read_bytes() == before
 
 

@@ -46,7 +46,7 @@ def open_table(
         InputError: the table cannot be read, or is no frame; at the end of the block: a file was changed meanwhile.
         UsageError: the format is unknown.
     """
-    location = find_location(table)
+    location = os.fspath(table) if isinstance(table, str | os.PathLike) else None
     if location is None:
         # A frame in memory has no format, and needs no closing
         rows = TableReader(frames.wrap_frame(table).table())
@@ -59,8 +59,3 @@ def open_table(
         # Rows of two states of a table would be a mixture that nobody ever wrote
         if identify_files(reader, location, input_format) != before:
             raise InputError(f"{name} was changed while it was read. Run this again when nobody writes to it.")
-
-
-def find_location(table: Any) -> str | None:
-    """The path or URL of a table; None for a frame."""
-    return os.fspath(table) if isinstance(table, str | os.PathLike) else None

@@ -318,7 +318,10 @@ def _write_rows(run: _Run, journal: Journal | MemoryJournal, target: Target) -> 
 def _count_rows_to_compile(journal: Journal | MemoryJournal, expected: int | None) -> int | None:
     """The number of rows by which the backend decides to compile: a resumed run decides as the first run did."""
     compiled = [part.counts["compiled"] for part in journal.parts]
-    return (MUST_COMPILE if any(compiled) else 0) if compiled else expected
+    if not compiled:
+        return expected
+    # A compiled model gives other last bits, and all rows of an output must have those of one kind
+    return MUST_COMPILE if any(compiled) else 0
 
 
 def _check_input_unchanged(run: _Run) -> None:

@@ -90,7 +90,7 @@ class Scorer:
             SentimentBatchError: as for `load`; the scorer is closed then.
         """
         try:
-            _ = self.added
+            _ = self.added  # loads the model, and checks that a neutral band suits its labels
         except BaseException:
             self.close()
             raise
@@ -178,9 +178,26 @@ class Scorer:
             self.counts.add(scored.counts)
             yield scored
 
-    def columns_for(self, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
-        """The added columns of all rows, by name; arguments as for `probabilities`. Threads take turns."""
-        return self._make_columns(self.added, batches, text_columns)
+    def columns_for(
+        self, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str], *, plain: bool = False
+    ) -> dict[str, pa.ChunkedArray]:
+        """The added columns by name; arguments as for `probabilities`. If `plain`, labels are strings."""
+        # Threads take turns, because one call takes all cores
+        with self._turn:
+            added = self._plain_added if plain else self.added
+            batches = list(batches) if self.dtype.value == "int8" else batches  # all rows may be read twice
+            try:
+                parts = [added.arrays(scores) for _, scores in self.probabilities(batches, text_columns)]
+            except Int8LabelError as error:
+                logger.warning("%s All rows are scored again in float32", error)
+                self.close()
+                # From now on in float32, because the next table would only fail again
+                self.settings = replace(self.settings, dtype="float32")
+                parts = [added.arrays(scores) for _, scores in self.probabilities(batches, text_columns)]
+        # Without rows there are still the right types: the list of labels is part of them.
+        parts = parts or [added.arrays(np.empty((0, len(self.labels)), dtype=np.float32))]
+        columns = zip(added.fields(), zip(*parts, strict=True), strict=True)
+        return {field.name: pa.chunked_array(arrays, field.type) for field, arrays in columns}
 
     def output_schema(self, schema: pa.Schema, *, text_column: str | Sequence[str] | None = None) -> pa.Schema:
         """The schema of what `annotate_batches` yields: the given fields, then the added ones, with labels as strings.
@@ -230,7 +247,7 @@ class Scorer:
         """
         from sentiment_batch.frames.arrow import to_text_table
 
-        columns = self._make_columns(self._plain_added, to_text_table(texts).to_batches(), ["text"])
+        columns = self.columns_for(to_text_table(texts).to_batches(), ["text"], plain=True)
         return pa.StructArray.from_arrays([to_single_array(column) for column in columns.values()], names=list(columns))
 
     def labels_of(self, texts: pa.Array | pa.ChunkedArray) -> pa.StringArray:
@@ -321,24 +338,6 @@ class Scorer:
     @property
     def _plain_added(self) -> AddedColumns:
         return replace(self.added, plain=True)
-
-    def _make_columns(
-        self, added: AddedColumns, batches: Iterable[pa.RecordBatch], text_columns: Sequence[str]
-    ) -> dict[str, pa.ChunkedArray]:
-        with self._turn:
-            batches = list(batches) if self.dtype.value == "int8" else batches  # all rows may be read twice
-            try:
-                parts = [added.arrays(scores) for _, scores in self.probabilities(batches, text_columns)]
-            except Int8LabelError as error:
-                logger.warning("%s All rows are scored again in float32", error)
-                self.close()
-                # From now on in float32, because the next table would only fail again
-                self.settings = replace(self.settings, dtype="float32")
-                parts = [added.arrays(scores) for _, scores in self.probabilities(batches, text_columns)]
-        # Without rows there are still the right types: the list of labels is part of them.
-        parts = parts or [added.arrays(np.empty((0, len(self.labels)), dtype=np.float32))]
-        columns = zip(added.fields(), zip(*parts, strict=True), strict=True)
-        return {field.name: pa.chunked_array(arrays, field.type) for field, arrays in columns}
 
 
 Scorer.__module__ = "sentiment_batch"  # pickles name the public place of the class, so that this module can move

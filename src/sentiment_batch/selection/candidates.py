@@ -98,10 +98,13 @@ class CandidatePool:
         places = np.flatnonzero(scores <= self._limit)
         if not len(places):
             return
-        texts = read_texts()
-        taken = [(place, row) for place in places.tolist() if (row := self._make_row(texts, scores, place, start))]
-        self._rows += [row for _, row in taken]
-        self._batches.append(take_rows(batch, self.columns, [place for place, _ in taken]))
+        texts, taken = read_texts(), []
+        for place in places.tolist():
+            row = self._make_row(texts, scores, place, start)
+            if row is not None:
+                self._rows.append(row)
+                taken.append(place)
+        self._batches.append(take_rows(batch, self.columns, taken))
         # Sorting only when the pool has doubled costs little for each row, and bounds the memory
         if len(self._rows) >= 2 * self.size:
             self._prune()

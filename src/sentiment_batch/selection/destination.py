@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sentiment_batch.data import formats
@@ -25,10 +26,8 @@ def check_output(job: SelectJob) -> None:
     """
     if job.destination is None:
         return
-    # The output would replace a table of the user. A frame is no file, so it cannot be replaced.
-    tables = [one for one in (job.source, *job.labelled) if isinstance(one, str | os.PathLike)]
-    if any(is_same_file(job.destination, one) for one in tables):
-        raise UsageError(f"{job.destination} is read, so the selected rows need a file of their own. Name another one.")
+    # A frame is no file, so it cannot be replaced
+    refuse_replacing(job, [one for one in (job.source, *job.labelled) if isinstance(one, str | os.PathLike)])
     paths = locate_output(job.destination, formats.find_writer_format(job.destination, _name_format(job)))
     paths.check()
     if paths.is_folder:
@@ -36,6 +35,16 @@ def check_output(job: SelectJob) -> None:
     # Asked now, because the writer would ask only after the table was read and the model loaded
     if paths.exists() and not job.write.overwrite:
         raise OutputError.exists(job.destination)
+
+
+def refuse_replacing(job: SelectJob, locations: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse an output in the place of a file that is read, because the selected rows are only a few of its rows.
+
+    Raises:
+        UsageError: one of the locations is that of the output.
+    """
+    if job.destination is not None and any(is_same_file(job.destination, one) for one in locations):
+        raise UsageError(f"{job.destination} is read, so the selected rows need a file of their own. Name another one.")
 
 
 def write_output(job: SelectJob, table: pa.Table) -> None:

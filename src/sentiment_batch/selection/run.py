@@ -30,7 +30,7 @@ from sentiment_batch.locations import without_password
 from sentiment_batch.progress import show_progress
 from sentiment_batch.scoring.scorer import Scorer
 from sentiment_batch.selection.candidates import CandidatePool, Candidates, take_rows
-from sentiment_batch.selection.destination import check_output, write_output
+from sentiment_batch.selection.destination import check_output, refuse_replacing, write_output
 from sentiment_batch.selection.diversity import choose_diverse
 from sentiment_batch.selection.result import Selection
 from sentiment_batch.selection.scoring_run import UNKNOWN, ScoringRun, read_scoring_run
@@ -147,6 +147,8 @@ def _open_table(job: SelectJob) -> Iterator[_Table]:
     source = job.source
     if isinstance(source, str):
         with open_table(source, input_format=job.input_format, read_options=job.read) as table:
+            # A folder or a pattern names its files only when it is open
+            refuse_replacing(job, getattr(table.reader, "locations", ()))
             # Beside a file may lie the manifest of the run that scored it. A frame has none, so its run is unknown.
             run = read_scoring_run(source)
             yield _Table(name=table.name, reader=table.reader, frame=None, run=run)
@@ -212,6 +214,7 @@ def _read_labelled(job: SelectJob, text_columns: Sequence[str]) -> set[bytes]:
     for one in job.labelled:
         with open_table(one, read_options=job.read) as table:
             reader, name = table.reader, table.name
+            refuse_replacing(job, getattr(reader, "locations", ()))
             has_all = all(find_field(reader.schema, column) for column in text_columns)
             try:
                 # The tables of the training may call their column of the text by another name

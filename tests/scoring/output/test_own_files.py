@@ -226,6 +226,14 @@ def test_an_input_beside_the_output_is_not_replaced(run, tmp_path, ending, link)
     refused(run, tmp_path, f"out.csv.{ending}", "out.csv", overwrite=True, **options)
 
 
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_list_of_bad_rows_that_is_read_is_not_replaced(run, tmp_path, scheme):
+    run("out.csv")
+    source = tmp_path / "out.csv.problems.jsonl"
+    options = {"source": f"{scheme}{source}", "text_columns": ("reason",), "on_bad_row": "fail"}
+    refused(run, tmp_path, source.name, "out.csv", overwrite=True, **options)
+
+
 @pytest.mark.parametrize("name", ["part-list.xlsx", "part-00000.txt", "2024/part-00000.csv", "_SUCCESS.txt"])
 def test_a_foreign_file_in_a_finished_data_set_stays(run, tmp_path, name):
     run("out/")

@@ -207,7 +207,7 @@ def split_into_row_blocks(
         while start < batch.num_rows:
             stop = _find_stop(ends, start, block, batch.num_rows, rules.part_rows)
             if stop == start:  # the block is full
-                yield _finish(block, rules)
+                yield _add_known_scores(block, rules)
                 block = RowBlock(start=seen + start)
                 continue
             block.add(batch.slice(start, stop - start), texts[start:stop], int(ends[stop] - ends[start]))
@@ -215,15 +215,16 @@ def split_into_row_blocks(
         seen += batch.num_rows
         # Wide rows may be much larger than their texts. The block ends with the batch, which is in memory anyway.
         if block.held_bytes > MAX_HELD_BYTES_PER_BLOCK:
-            yield _finish(block, rules)
+            yield _add_known_scores(block, rules)
             block = RowBlock(start=seen)
     if block.rows:
-        yield _finish(block, rules)
+        yield _add_known_scores(block, rules)
     if null_words:
         logger.warning("%s", describe_null_words(null_words))
 
 
-def _finish(block: RowBlock, rules: BlockRules) -> RowBlock:
+def _add_known_scores(block: RowBlock, rules: BlockRules) -> RowBlock:
+    """A block that is full, with the scores that an earlier run left."""
     block.known = rules.known(block.start, block.rows)
     return block
 

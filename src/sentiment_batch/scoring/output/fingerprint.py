@@ -214,38 +214,47 @@ def _describe_setting_change(name: str, old: Any, new: Any) -> str:
 
 def _describe_input_change(old: Any, new: Any) -> str:
     """Which file of the input has changed, and how."""
-    before, after = ([one["path"] for one in state] if _lists_files(state) else [] for state in (old, new))
-    if len(before) != len(after) and before and after:
-        folder = os.path.commonpath([*before, *after])
-        gone, come = (
-            [path.removeprefix(f"{folder}{os.sep}") for path in sorted({*some} - {*others})]
-            for some, others in ((before, after), (after, before))
-        )
-        parts = [f"without {listed(gone, 3)}"] * bool(gone) + [f"with {listed(come, 3)}"] * bool(come)
-        return f"the input was {format_quantity(len(before), 'file')} and is {len(after):,}, {' and '.join(parts)}"
+    if _lists_files(old) and _lists_files(new) and len(old) != len(new):
+        return _describe_other_files([one["path"] for one in old], [one["path"] for one in new])
     if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
         was, now = _to_words(old, new)
         return f"the input was {was} and is {now}"
+    # The same number of files: describe the first one that differs
     for before, after in zip(old, new, strict=True):
         if before != after and isinstance(before, dict) and isinstance(after, dict):
-            if before.get("path") != after.get("path"):
-                return f"the input was {before.get('path')} and is {after.get('path')}"
-            if before.get("bytes") != after.get("bytes"):
-                found = [one.get("bytes") for one in (before, after)]
-                sizes = [f"{size:,}" if isinstance(size, int) else _to_text(size) for size in found]
-                return f"the input {after.get('path')} had {sizes[0]} bytes and has {sizes[1]}"
-            if drop_machine_bound([before]) == drop_machine_bound([after]):
-                return (
-                    f"the input {after.get('path')} has its size and modification time of before, but was replaced, "
-                    "copied or changed since"
-                )
-            return f"the input {after.get('path')} has been changed since"
+            return _describe_file_change(before, after)
     return f"the input {new[0].get('path') if isinstance(new[0], dict) else ''} has been changed since"
 
 
+def _describe_other_files(before: list[str], after: list[str]) -> str:
+    """Which files have gone from the input, and which have been added; the paths without their common folder."""
+    beginning = os.path.commonpath([*before, *after]) + os.sep
+    gone = [path.removeprefix(beginning) for path in sorted({*before} - {*after})]
+    come = [path.removeprefix(beginning) for path in sorted({*after} - {*before})]
+    parts = [f"without {listed(gone, 3)}"] * bool(gone) + [f"with {listed(come, 3)}"] * bool(come)
+    return f"the input was {format_quantity(len(before), 'file')} and is {len(after):,}, {' and '.join(parts)}"
+
+
+def _describe_file_change(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """How one file of the input differs from its stored state, by the first difference of path, size and content."""
+    path = after.get("path")
+    if before.get("path") != path:
+        return f"the input was {before.get('path')} and is {path}"
+    if before.get("bytes") != after.get("bytes"):
+        found = [one.get("bytes") for one in (before, after)]
+        sizes = [f"{size:,}" if isinstance(size, int) else _to_text(size) for size in found]
+        return f"the input {path} had {sizes[0]} bytes and has {sizes[1]}"
+    # Without the inode and the like, which change when a file is copied, both states are equal
+    if drop_machine_bound([before]) == drop_machine_bound([after]):
+        return (
+            f"the input {path} has its size and modification time of before, but was replaced, copied or changed since"
+        )
+    return f"the input {path} has been changed since"
+
+
 def _lists_files(state: Any) -> bool:
-    """True if the state of an input is a list of states of files."""
-    return isinstance(state, list) and all(isinstance(one, dict) and "path" in one for one in state)
+    """True if the state of an input is a list of states of files, at least one."""
+    return isinstance(state, list) and bool(state) and all(isinstance(one, dict) and "path" in one for one in state)
 
 
 def _to_words(old: Any, new: Any) -> tuple[str, str]:

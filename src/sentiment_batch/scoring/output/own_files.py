@@ -109,9 +109,7 @@ def check_neighbours(paths: OutputPaths, inputs: Sequence[str] = ()) -> None:
         return
     # The input may be called as our list of bad rows, and would be overwritten by it
     for location in (paths.manifest, paths.problems):
-        if location in inputs or (
-            paths.path is not None and os.path.realpath(location) in map(os.path.realpath, inputs)
-        ):
+        if location in inputs or any(filesystems.is_same_file(location, one) for one in inputs):
             raise OutputError(
                 f"the input {location} has the name of a file that is written beside {paths.destination}. Rename it, "
                 "or name another output."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -104,7 +104,9 @@ class PreviousOutput:
         rows = 0
         with closing(reader):
             texts = self._find_texts(reader, added)
-            for batch in _read_batches(reader, [*texts, *added.names]):
+            # The other columns may be null then, because nothing reads them here
+            select_columns(reader, [*texts, *added.names])
+            for batch in stream_batches(reader):
                 try:
                     add_rows(index, added, batch, texts)
                 except InputError as error:
@@ -224,9 +226,3 @@ def _compare(old: dict[str, Any], new: dict[str, Any], names: Iterable[str], set
         for one in (old, new)
     ]
     return fingerprint.list_changes(*pairs)
-
-
-def _read_batches(reader: Reader, names: list[str]) -> Iterator[pa.RecordBatch]:
-    """All rows of a file; other columns may be null, if the reader can leave them out."""
-    select_columns(reader, names)
-    return stream_batches(reader)
