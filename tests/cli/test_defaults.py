@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 
 import pytest
 
+from sentiment_batch.cli.defaults import find_defaults_file, find_lost_defaults
+from sentiment_batch.scoring.default_model import choose_model, locate_model
+from sentiment_batch.settings import DEFAULT_HUB_MODEL
 from tests.cli.helpers import CPU
 from tests.docs import pages
 
@@ -214,3 +219,15 @@ def test_the_file_of_the_page_is_a_valid_one(desk, cli):
         run = cli(name, "nowhere.csv", *(["b.csv"] if name == "score" else []))
         assert "sentiment-batch.toml" not in run.stderr.splitlines()[-1]
         assert run.exit_code == 1, run.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.getuid() != 0, reason="only root can become another user")
+def test_a_folder_that_a_user_may_not_enter_has_no_defaults(desk):
+    write(desk, "[score]\ndecimals = 1\n")
+    desk.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        found = find_defaults_file(), find_lost_defaults(), choose_model(None).value, locate_model("model")
+    finally:
+        os.seteuid(0)
+    assert found == (None, None, DEFAULT_HUB_MODEL, "model")
