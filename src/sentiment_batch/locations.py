@@ -171,7 +171,7 @@ def path_of(location: str) -> str:
 
 def make_absolute(location: str) -> str:
     """A location, named so that it is found from any folder; standard input and URLs stay as they are."""
-    return location if location == "-" or scheme_of(location) else os.path.abspath(location)
+    return location if location == "-" or scheme_of(location) else os.path.abspath(os.path.expanduser(location))
 
 
 def without_query(location: str) -> str:

@@ -237,6 +237,23 @@ def test_two_text_columns_are_joined(score, exact, tmp_path):
     assert read(tmp_path / "a.parquet")["sentiment_score"].equals(read(tmp_path / "b.parquet")["sentiment_score"])
 
 
+@pytest.mark.parametrize("output", ["~/out.csv", "~/out/"])
+def test_a_tilde_is_the_home_folder(score, tmp_path, monkeypatch, output):
+    home = tmp_path / "home"
+    for folder in (home, tmp_path / "~"):
+        folder.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(tmp_path)
+    write(home / "in.csv", pa.table({"text": TEXTS}))
+    score("~/in.csv", output)
+    assert read(output).num_rows == len(TEXTS)
+    assert (home / output.removeprefix("~/")).exists()
+    assert not list((tmp_path / "~").iterdir())
+    with pytest.raises(UsageError, match="limit"):
+        score("~/in.csv", home / "in.csv", write=WriteOptions(overwrite=True), limit=1)
+
+
 def test_an_input_may_be_replaced_by_its_annotated_self(score, tmp_path):
     path = write(tmp_path / "reviews.csv", pa.table({"text": ["great", "awful"]}))
     score(path, path, write=WriteOptions(overwrite=True))

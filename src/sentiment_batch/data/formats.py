@@ -203,7 +203,7 @@ def find_reader_format(location: str, name: str | None = None) -> Format:
             member = source.member_name()
         return _find_format("readers", member if suffix_of(member) else location, None)
     is_unclear = name is None and suffix_of(location) == ""
-    if is_unclear and (os.path.isdir(location) or _names_folder("readers", location, "*")):
+    if is_unclear and (os.path.isdir(local_path(location) or "") or _names_folder("readers", location, "*")):
         name = _name_format_inside(location)
     return _find_format("readers", location, name)
 
@@ -294,9 +294,10 @@ def _find_format(kind: Kind, location: str, name: str | None) -> Format:
     registry = _get_registry(kind)
     # The rest explains the failure: a missing plugin, an unknown name, another kind of file, a missing file
     key = name or scheme_of(location).partition("+")[0] or suffix_of(location)
-    if key in _ELSEWHERE and (name or kind == "writers" or scheme_of(location) or os.path.exists(location)):
+    path = local_path(location) or ""
+    if key in _ELSEWHERE and (name or kind == "writers" or scheme_of(location) or os.path.exists(path)):
         # Many programs give a text or a web page the ending .xls. So the first bytes decide which cure is named.
-        if key == ".xls" and kind == "readers" and os.path.isfile(location):
+        if key == ".xls" and kind == "readers" and os.path.isfile(path):
             from sentiment_batch.data.readers.unknown_files import refuse_no_workbook
 
             refuse_no_workbook(location)
@@ -306,12 +307,12 @@ def _find_format(kind: Kind, location: str, name: str | None) -> Format:
     setting = "input_format" if kind == "readers" else "output_format"
     if name is not None:
         raise UsageError(f"no format is called {name!r}; `{setting}` takes one of {known}.")
-    if kind == "readers" and os.path.isfile(local_path(location) or ""):
+    if kind == "readers" and os.path.isfile(path):
         from sentiment_batch.data.readers.unknown_files import refuse_known_kind
 
         refuse_known_kind(location)
     # A path that does not exist is likelier misspelt than of an unknown format
-    is_there = location == "-" or "://" in location or names_several_files(location) or os.path.exists(location)
+    is_there = location == "-" or "://" in location or names_several_files(location) or os.path.exists(path)
     if kind == "readers" and not is_there:
         raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
     raise UsageError(f"the name {location!r} does not show the format; give `{setting}` with one of {known}.")

@@ -38,10 +38,14 @@ PACKAGES_OF_SCHEMES = {
 
 
 def local_path(location: str) -> str | None:
-    """The path on this machine's disk that `location` names, or None if it is a URL of another place."""
+    """The path on this machine's disk that `location` names, or None if it is a URL of another place.
+
+    A leading `~` is the home folder, also where no shell has replaced it: in Python, in quotes and in
+    sentiment-batch.toml.
+    """
     scheme = scheme_of(location)
     if not scheme:
-        return location
+        return os.path.expanduser(location)
     if scheme not in ("file", "local"):
         return None
     path = location.partition("://")[2]

@@ -86,7 +86,7 @@ def open_written_file(location: str, format_name: str) -> Reader | None:
 
 def _locate(destination: str) -> OutputPaths:
     """The paths of an output. If its name does not show its format, any will do, because all have the same paths."""
-    if os.path.isdir(destination):
+    if os.path.isdir(local_path(destination) or ""):
         destination = destination.rstrip("/") + "/"
     try:
         output_format = formats.find_writer_format(destination)
