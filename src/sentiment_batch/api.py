@@ -124,7 +124,7 @@ def train(
         OutputError: `output` exists, cannot be written, or has an unfinished run.
         UsageError: a setting is out of range.
     """
-    from sentiment_batch.data.text_columns import to_column_name, to_column_names
+    from sentiment_batch.data.columns import to_column_name, to_column_names
     from sentiment_batch.labels.settings import LabelSettings
     from sentiment_batch.training.job import TrainJob, list_tables
 
@@ -194,7 +194,7 @@ def evaluate(
     label_settings = LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer)
     if isinstance(errors, bool) or not isinstance(errors, int) or errors < 0:
         raise UsageError(f"`errors` is {errors!r}; it must be a whole number, 0 or more.")
-    from sentiment_batch.data.text_columns import to_column_name, to_column_names
+    from sentiment_batch.data.columns import to_column_name, to_column_names
     from sentiment_batch.evaluation.entry import refuse_neutral_band
     from sentiment_batch.evaluation.reviews import read_measured_rows
 
@@ -249,7 +249,7 @@ def summarize(
         ModelError: the model cannot be found.
         UsageError: a setting is out of range.
     """
-    from sentiment_batch.data.text_columns import to_column_name, to_column_names
+    from sentiment_batch.data.columns import to_column_name, to_column_names
     from sentiment_batch.frames.open_table import open_table
     from sentiment_batch.shares.known_model import read_known_model
     from sentiment_batch.shares.run import summarize_shares

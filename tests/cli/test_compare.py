@@ -115,7 +115,7 @@ def test_rows_that_a_model_cannot_know_are_counted(cli, models, make_model, tmp_
     pd.DataFrame({"review": [f"the film {n} was fine" for n in range(4)], "label": labels}).to_csv(table, index=False)
     three = make_model("negative", "neutral", "positive")
     result = cli("compare", models[0], three, table, *CPU, "--json")
-    assert "of 4 rows, the figures leave out 2 with an unknown label ('neutral' 2)" in result.stderr
+    assert "of 4 rows, the figures leave out 2 with a label of no class ('neutral' 2)" in result.stderr
     found = json.loads(result.stdout)
     assert found["rows"] == 2
     assert found["a"]["left_out"]["label_unknown"] == {"neutral": 2}

@@ -195,10 +195,10 @@ def test_mostly_unknown_labels_are_warned_of_even_when_quiet(evaluate, tmp_path)
     table = tmp_path / "odd.csv"
     table.write_text("text,label\na film,positive\n" + "a plot,bad\na scene,good\n" * 20)
     result = evaluate(table, "--quiet", "--json")
-    counts = "40 with an unknown label ('bad' 20, 'good' 20)"
+    counts = "40 with a label of no class ('bad' 20, 'good' 20)"
     assert result.stderr == f"warning: of 41 rows, the figures leave out {counts}\n"
     assert json.loads(result.stdout)["left_out"]["label_unknown_rows"] == 40
-    assert "rows left out: 40 with an unknown label" in evaluate(table).stdout
+    assert "rows left out: 40 with a label of no class" in evaluate(table).stdout
 
 
 def test_standard_input_is_a_dash(evaluate, reviews_csv):

@@ -142,6 +142,20 @@ def test_short_texts_under_a_usual_name_are_no_question(values):
     assert found.names == ("review",)
 
 
+@pytest.mark.parametrize("others", [{}, {"product": ["All-weather tablet, 16 GB", "All-weather phone, 64 GB"] * 15}])
+def test_repeated_phrases_under_a_usual_name_are_a_question(others):
+    headlines = ["Worth every penny", "super!", "Just okay", "Not good"] * 7 + ["Slightly disappointed", "Wow"]
+    rows = table(review=headlines, **others, summary=varied(30))
+    with pytest.raises(InputError, match=r"^'review', 'summary' could hold.*short phrases that repeat.*=\"summary\"`"):
+        choose_text_columns(TableReader(rows))
+
+
+@pytest.mark.parametrize("other", [["All-weather tablet, 16 GB", "All-weather phone, 64 GB"] * 15, varied(15) * 2])
+def test_repeated_phrases_beside_repeated_texts_are_no_question(other):
+    found = choose_text_columns(TableReader(table(review=["Good value", "Bad screen"] * 15, product=other)))
+    assert found.names == ("review",)
+
+
 def test_words_without_any_longer_column_are_texts():
     words = table(review=["Good", "Bad"] * 5, shop=["Ulm", "Linz"] * 5)
     assert choose_text_columns(TableReader(words)).names == ("review",)

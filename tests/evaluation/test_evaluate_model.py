@@ -92,7 +92,7 @@ def test_rows_that_are_left_out_are_counted_and_named(scorer, caplog):
     assert measured.rows == 3
     found = {"blank": 1_234, "label_missing": 1, "label_unknown_rows": 2, "label_unknown": {"mixed": 2}}
     assert measured.to_json()["left_out"] == found
-    reasons = ["1,234 without a text", "1 without a label", "2 with an unknown label ('mixed' 2)"]
+    reasons = ["1,234 without a text", "1 without a label", "2 with a label of no class ('mixed' 2)"]
     assert "".join(f"rows left out: {reason}\n" for reason in reasons) in str(measured)
     assert caplog.records[-1].levelname == "INFO"
     assert f"left out: {', '.join(reasons)}" in caplog.text
@@ -102,7 +102,7 @@ def test_many_unknown_labels_are_a_warning_without_long_ones(scorer, caplog):
     labels = ["negative", "positive", "x" * 100, "\x1b[1m", None, "x" * 100]
     measured = evaluate_labelled(scorer, rows(labels))
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warning.startswith("of 6 rows, the figures leave out 1 without a label, 3 with an unknown label (")
+    assert warning.startswith("of 6 rows, the figures leave out 1 without a label, 3 with a label of no class (")
     assert measured.left_out.label_unknown == {"\x1b[1m": 1}
     assert "\x1b" not in str(measured)
 

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from sentiment_batch.labels.inference import infer_mapping
-from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping, reconcile
+from sentiment_batch.labels.mapping import MISSING_CLASS, UNKNOWN_CLASS, LabelMapping, reconcile, suggest_middle
 from sentiment_batch.labels.settings import LabelSettings
 
 COLUMNS = {
@@ -59,3 +59,26 @@ def test_open_ends_of_star_ranges_survive_json():
 def test_reconciling_keeps_the_star_ranges():
     mapping = reconcile(infer_mapping([1, 2, 4, 5], "stars"), ("Positive", "Negative"))
     assert mapping.encode([1, 3, 5]).codes.tolist() == [1, UNKNOWN_CLASS, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "settings", "suggested"),
+    [
+        ([1, 2, 3, 4, 5], {}, "negative=1-2,neutral=3,positive=4-5"),
+        ([0.5, 2.5, 3, 3.5, 5], {}, "negative=0.5-2,neutral=2.5-3.5,positive=4-5"),
+        (["1 star", "3 stars", "★★★", "5 stars", "tbd"], {}, "negative=1-2,neutral=3,positive=4-5"),
+        (["2/10", "5/10", "6/10", "9/10"], {}, "negative=1-4,neutral=5-6,positive=7-10"),
+        ([1, 5, "tbd"], {}, None),
+        ([1, 2, 3, 4, 5], {"stars": "2,4"}, None),
+        ([1, 2, 3, 4, 5], {"stars": "bad=1,fair=2-3,good=4"}, None),
+        (["pos", "neg", "tbd"], {"labels_map": {"positive": "good", "negative": "bad"}}, None),
+    ],
+)
+def test_the_middle_of_a_scale_gets_a_class_by_the_suggestion(values, settings, suggested):
+    labels = [value for value in values for _ in range(1 if value == "tbd" else 20)]
+    mapping = infer_mapping(labels, "rating", LabelSettings(**settings))
+    found = suggest_middle(mapping, [str(value) for value in mapping.encode(labels).unknown])
+    assert found == suggested
+    if suggested:
+        again = infer_mapping(labels, "rating", LabelSettings(stars=suggested)).encode(labels)
+        assert set(again.unknown) <= {"tbd"}

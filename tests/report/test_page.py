@@ -318,9 +318,7 @@ def test_the_head_shows_left_out_rows_and_how_labels_were_read():
     evaluation = random_reports.evaluation(["a", "b"], 800) | {"left_out": lost, "mapping": "0 -> a, 1 -> b"}
     page = render_report_page({"evaluations": [{"name": "x.csv", "evaluation": evaluation}]})
     text = re.sub("[\u2068\u2069]", "", sound(page).text("header"))
-    said = (
-        "1,201 of 2,001 rows are left out of every figure: 1 without a text, 1,200 with an unknown label (“<meh>” 40)."
-    )
+    said = "1,201 of 2,001 rows are left out of every figure: 1 without a text, 1,200 with a label of no class (“<meh>”"
     assert said in text
     assert "labels read as 0 -> a, 1 -> b" in text
     assert "left out of every" not in Page(render_report_page(CASES["evaluate"])).text()

@@ -52,8 +52,15 @@ def test_rows_labels_and_texts_are_counted():
 def test_labels_without_a_class_are_named():
     found = inspect_table(reader(review=[f"text {n}" for n in range(9)], stars=[1, 2, 3, 3, 3, 4, 5, 5, 3]))
     assert (found.counts["label_unknown"], found.counts["label_unknown_rows"]) == ({"3": 4}, 4)
-    (text,) = [one.text for one in found.findings if "none of the classes" in one.text]
-    assert "such as '3', and are left out. Check `label_column`, or give them a class with `stars`" in text
+    (text,) = [one.text for one in found.findings if "a label of no class" in one.text]
+    assert "such as '3', and are left out. Check `label_column`, or give them a class with `stars=" in text
+    assert text.endswith('`stars="negative=1-2,neutral=3,positive=4-5"`.')
+
+
+def test_nothing_is_left_out_for_want_of_a_text_column():
+    found = inspect_table(reader(pros=["The walk to work is short"] * 9, cons=["The pay is low, too low"] * 9))
+    assert "'pros', 'cons' could all be it" in str(found.question)
+    assert found.counts["blank"] == 0
 
 
 def test_a_table_without_labels_or_rows_is_fine():

@@ -77,7 +77,7 @@ def test_everything_odd_is_counted_and_said(caplog):
         "conflicting": 2,
     }
     for words in (
-        "left out  2 rows with an unknown label: '!' (1), '!!!' (1); 1 row without a label; 3 rows without a text",
+        "left out  2 rows with a label of no class: '!' (1), '!!!' (1); 1 row without a label; 3 rows without a text",
         "2 rows repeat another's text",
         "2 rows hold a text that also occurs with another label",
     ):
@@ -335,7 +335,7 @@ def test_texts_in_the_label_column_are_counted_and_not_kept(caplog):
     rows.labels.extend(f"patient {n} said that the nurse was rude" for n in range(60))
     summary = prepare([rows], TrainSettings(folds=0)).summary
     assert (summary["label_unknown"], summary["label_unknown_rows"]) == ({}, 60)
-    assert "60 rows with an unknown label\n" in said(caplog) + "\n"
+    assert "60 rows with a label of no class\n" in said(caplog) + "\n"
     rows.labels[-60:] = [f"odd {n}" for n in range(60)]
     summary = prepare([rows], TrainSettings(folds=0)).summary
     assert (len(summary["label_unknown"]), summary["label_unknown_rows"]) == (20, 60)

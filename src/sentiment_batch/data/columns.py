@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from sentiment_batch.data.readers.json_types import replace_surrogates
 from sentiment_batch.data.readers.utf8_repair import describe_bad_utf8, repair_utf8
-from sentiment_batch.errors import InputError
+from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.records import JSON_MARK, Problem
 
 _BLANK_RANGES = (
@@ -300,3 +300,24 @@ def _describe_problem(row: int, values: Sequence[tuple[str, bytes]]) -> Problem:
     where = f"column{'s' * (len(values) > 1)} {names}, row {row:,}"
     reasons = [describe_bad_utf8(value, f" in column {name!r}") for name, value in values]
     return Problem(row=row, where=where, reason="; ".join(reasons), original=b"\n\n".join(value for _, value in values))
+
+
+def to_column_names(text_column: object) -> tuple[str, ...]:
+    """The column names in a user's `text_column`: None, one name or several. A pandas column name may be a number."""
+    if text_column is None:
+        return ()
+    names = text_column if isinstance(text_column, (list, tuple)) else (text_column,)
+    return tuple(replace_surrogates(str(name)) for name in names)  # as frames name such columns
+
+
+def to_column_name(name: object, setting: str) -> str | None:
+    """The name of a column as text, because a frame of pandas may have numbers as names.
+
+    Raises:
+        UsageError: it is no name of a column.
+    """
+    if name is None or isinstance(name, str):
+        return None if name is None else str(replace_surrogates(name))
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(name)
+    raise UsageError(f"`{setting}` is {name!r}; it must be the name of one column.")

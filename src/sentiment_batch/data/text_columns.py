@@ -21,8 +21,14 @@ from sentiment_batch.data.column_paths import (
 )
 from sentiment_batch.data.columns import OBJECT_MARK, find_path, find_places, holds_json, holds_text, is_binary
 from sentiment_batch.data.readers.base import stream_batches
-from sentiment_batch.data.readers.json_types import replace_surrogates
-from sentiment_batch.data.text_values import are_equal, holds_long_texts, holds_single_words, list_long_texts
+from sentiment_batch.data.text_values import (
+    are_equal,
+    hardly_repeats,
+    holds_long_texts,
+    holds_single_words,
+    list_long_texts,
+    repeats_short_phrases,
+)
 from sentiment_batch.data.usual_names import LONG_TEXT_NAMES, TEXT_NAMES, find_usual_name, simplify_name
 from sentiment_batch.errors import InputError, UsageError, listed
 
@@ -233,27 +239,6 @@ def _refuse_repeated(schema: pa.Schema, path: Sequence[pa.Field], setting: str) 
         fields = field.type
 
 
-def to_column_names(text_column: object) -> tuple[str, ...]:
-    """The column names in a user's `text_column`: None, one name or several. A pandas column name may be a number."""
-    if text_column is None:
-        return ()
-    names = text_column if isinstance(text_column, (list, tuple)) else (text_column,)
-    return tuple(replace_surrogates(str(name)) for name in names)  # as frames name such columns
-
-
-def to_column_name(name: object, setting: str) -> str | None:
-    """The name of a column as text, because a frame of pandas may have numbers as names.
-
-    Raises:
-        UsageError: it is no name of a column.
-    """
-    if name is None or isinstance(name, str):
-        return None if name is None else str(replace_surrogates(name))
-    if isinstance(name, int) and not isinstance(name, bool):
-        return str(name)
-    raise UsageError(f"`{setting}` is {name!r}; it must be the name of one column.")
-
-
 def _choose_usual(names: Sequence[str], strings: Sequence[str], sample: pa.RecordBatch | None) -> str:
     """The one of the columns with usual names that holds the text.
 
@@ -279,8 +264,14 @@ def _choose_usual(names: Sequence[str], strings: Sequence[str], sample: pa.Recor
         but = "" if first in rivals else f", but the first rows of {first!r} hold no long texts"
         raise _make_text_error(shown, f"all have usual names of text columns{but}", rivals[0])
     # `feedback` over categories beside a column of long texts: the name and the values disagree
-    if holds_single_words(sample, first) and (others := list_long_texts(sample, strings)):
-        what = f"could hold the text: {first!r} has a usual name, but its first rows hold single words"
+    others = list_long_texts(sample, strings)
+    held = "single words"
+    if not holds_single_words(sample, first):
+        held = "short phrases that repeat"
+        repeats = repeats_short_phrases(sample, first)
+        others = [name for name in others if repeats and hardly_repeats(sample, name)]
+    if others:
+        what = f"could hold the text: {first!r} has a usual name, but its first rows hold {held}"
         raise _make_text_error([first, *others], what, others[0])
     return first
 

@@ -21,6 +21,13 @@ _MIN_SHARE_OF_WORDS = 0.9
 """A column with a usual name may hold no text if this share of its values are single words."""
 _MIN_VALUES = 5
 """Fewer values do not show what a column holds."""
+_MIN_PHRASES = 20
+"""Fewer values may repeat by chance."""
+_MAX_SHARE_OF_PHRASES = 0.5
+"""A column with a usual name may hold a choice of short phrases, such as `super!`, if at most this share of its values
+differ."""
+_MIN_SHARE_OF_TEXTS = 0.9
+"""In a column of texts that people wrote, at least this share of the values differ."""
 
 
 def list_long_texts(sample: pa.RecordBatch, names: Sequence[str]) -> list[str]:
@@ -42,6 +49,19 @@ def holds_single_words(sample: pa.RecordBatch, name: str) -> bool:
     values = _list_values(sample, name)
     words = sum(bool(_SINGLE_WORD.fullmatch(value)) for value in values)
     return len(values) >= _MIN_VALUES and words >= _MIN_SHARE_OF_WORDS * len(values)
+
+
+def repeats_short_phrases(sample: pa.RecordBatch, name: str) -> bool:
+    """True if the values of a column are short, and most of them repeat others, such as headlines to choose from."""
+    values = _list_values(sample, name)
+    is_short = sum(map(len, values)) < MIN_MEAN_TEXT_LENGTH * len(values)
+    return is_short and len(values) >= _MIN_PHRASES and len(set(values)) <= _MAX_SHARE_OF_PHRASES * len(values)
+
+
+def hardly_repeats(sample: pa.RecordBatch, name: str) -> bool:
+    """True if nearly all values of a column differ. Names of products and the like repeat."""
+    values = _list_values(sample, name)
+    return len(set(values)) >= _MIN_SHARE_OF_TEXTS * len(values)
 
 
 def _list_values(sample: pa.RecordBatch, name: str) -> list[bytes]:

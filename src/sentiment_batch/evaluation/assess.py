@@ -60,7 +60,7 @@ class LeftOut:
         counts = (
             (self.blank, "without a text"),
             (self.label_missing, "without a label"),
-            (self.label_unknown_rows, f"with an unknown label ({named})" if named else "with an unknown label"),
+            (self.label_unknown_rows, f"with a label of no class ({named})" if named else "with a label of no class"),
         )
         return [f"{rows:,} {what}" for rows, what in counts if rows]
 

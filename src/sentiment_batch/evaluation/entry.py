@@ -52,7 +52,7 @@ def compare(
         DeviceError: the device does not exist, or its memory is too small.
         UsageError: a setting is out of range, or `neutral_band` is set.
     """
-    from sentiment_batch.data.text_columns import to_column_name, to_column_names
+    from sentiment_batch.data.columns import to_column_name, to_column_names
     from sentiment_batch.evaluation.reviews import read_measured_rows
 
     label_settings = LabelSettings.parse(stars=stars, labels_map=labels_map, no_answer=no_answer)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sentiment_batch.data.column_paths import find_root
-from sentiment_batch.data.text_columns import find_text_columns, to_column_names
+from sentiment_batch.data.columns import to_column_names
+from sentiment_batch.data.text_columns import find_text_columns
 from sentiment_batch.errors import InputError
 from sentiment_batch.frames import arrow, distributed, duckdb, huggingface, polars
 from sentiment_batch.frames.arrow import ArrowFrame

@@ -217,6 +217,24 @@ def suggest_map(words: Sequence[str], labels: Sequence[str]) -> str:
     return format_setting(",".join(known), "labels_map") if len(known) == len(words) else "`labels_map`"
 
 
+def suggest_middle(mapping: LabelMapping, unknown: Iterable[str]) -> str | None:
+    """A value of `stars` that makes a class of the unknown numbers between two ranges; None if there are none.
+
+    Args:
+        mapping: the labels of a column.
+        unknown: the values that it gives no class, such as 3 beside 1-2 and 4-5.
+    """
+    if len(mapping.stars) != 2 or any(math.isinf(one.low) or math.isinf(one.high) for one in mapping.stars):
+        return None
+    below, above = mapping.stars
+    numbers = (parse_number(rescale_rating(to_canonical(value) or "", above.high)) for value in unknown)
+    middle = [number for number in numbers if number is not None and below.high < number < above.low]
+    if not middle:
+        return None
+    neutral = StarRange(label="neutral", low=min(middle), high=max(middle))
+    return ",".join(f"{one.label}={one.words}" for one in (below, neutral, above))
+
+
 def _to_json(value: float) -> float | None:
     """A number as JSON can hold it, which has no infinity."""
     return None if math.isinf(value) else value

@@ -31,7 +31,7 @@ _COUNTS = (
     ("test_rows", "rows to test with"),
     ("blank", "without a text"),
     ("label_missing", "without a label"),
-    ("label_unknown_rows", "with an unknown label"),
+    ("label_unknown_rows", "with a label of no class"),
     ("repeated", "repeated texts"),
     ("nearly_repeated", "nearly repeated texts"),
     ("conflicting", "rows whose text has several labels"),
@@ -75,9 +75,9 @@ def _build_counts(data: Mapping[str, Any]) -> Figure | None:
     unknown = data.get("label_unknown")
     if isinstance(unknown, Mapping):
         listed = list(unknown.items())[:MAX_NAMES_LISTED]
-        rows += [(f"label {quote_label(label)}, unknown", format_count(count)) for label, count in listed]
+        rows += [(f"label {quote_label(label)}, of no class", format_count(count)) for label, count in listed]
     elif unknown:
-        rows.append(("unknown labels", ", ".join(quote_label(label) for label in list(unknown)[:MAX_NAMES_LISTED])))
+        rows.append(("labels of no class", ", ".join(quote_label(label) for label in list(unknown)[:MAX_NAMES_LISTED])))
     if not rows:
         return None
     finding = f"{format_quantity(data.get('training_rows'), 'row')} are trained on. "

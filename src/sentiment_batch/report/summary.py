@@ -74,7 +74,7 @@ def format_left_out_rows(evaluations: Sequence[Mapping[str, Any]]) -> str:
     reasons = (
         ("blank", "without a text"),
         ("label_missing", "without a label"),
-        ("label_unknown_rows", f"with an unknown label{f' ({unknown})' if unknown else ''}"),
+        ("label_unknown_rows", f"with a label of no class{f' ({unknown})' if unknown else ''}"),
     )
     counts = [(rows, words) for key, words in reasons if (rows := to_number(lost.get(key)))]
     if not counts:

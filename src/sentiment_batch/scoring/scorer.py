@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import pyarrow as pa
 
-from sentiment_batch.data.columns import to_single_array
-from sentiment_batch.data.text_columns import TextColumns, choose_text_columns, to_column_names
+from sentiment_batch.data.columns import to_column_names, to_single_array
+from sentiment_batch.data.text_columns import TextColumns, choose_text_columns
 from sentiment_batch.model import hub
 from sentiment_batch.model.folder import load_rust_tokenizer
 from sentiment_batch.model.forward.int8_labels import Int8LabelError

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from sentiment_batch.data.text_columns import to_column_names
+from sentiment_batch.data.columns import to_column_names
 from sentiment_batch.model.openmp import wait_passively
 from sentiment_batch.records import WriteOptions
 from sentiment_batch.selection.job import DEFAULT_LABEL_COLUMN, DEFAULT_ROWS, SelectJob

@@ -155,13 +155,13 @@ class _Counter:
         pairs = ((classes.get(first), classes.get(other), rows) for (first, other), rows in self._differing.items())
         return sum(rows for first, other, rows in pairs if None not in (first, other) and first != other)
 
-    def find(self, counts: Mapping[str, Any]) -> Iterator[Finding]:
+    def find(self, counts: Mapping[str, Any], mapping: LabelMapping | None) -> Iterator[Finding]:
         """What the data check finds in the rows with a text."""
         if full := int(self.totals["full"]):
             yield from describe_text_quality(
                 TextQuality(**{one.name: self.totals[one.name] / full for one in fields(TextQuality)})
             )
-            yield from check_repeats(full, counts)
+            yield from check_repeats(full, counts, mapping)
         present = [label for label, rows in (counts["classes"] or {}).items() if rows]
         if len(present) == 1:
             text = f"All labels are {present[0]!r}, and a classifier needs two classes. Check `label_column`."
@@ -227,13 +227,15 @@ def inspect_table(
         except SentimentBatchError as error:
             question = question or error
     counts = counter.sum_up(mapping)
+    if not text.names:  # nothing is known of the texts, so no row counts as one without a text
+        counts["blank"] = 0
     return Inspection(
         input=description,
         columns=tuple((one.name, str(one.type)) for one in reader.schema),
         first_rows=tuple(first),
         counts=counts,
         all_compared=not counter.is_full,
-        findings=tuple(sort_findings([*counter.find(counts), *notes])),
+        findings=tuple(sort_findings([*counter.find(counts, mapping), *notes])),
         question=question,
     )
 

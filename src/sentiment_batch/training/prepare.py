@@ -138,7 +138,7 @@ def prepare(
         folds=splits.folds,
         validation_file=splits.validation_file,
         test=splits.test,
-        summary=check_data(splits, counts, weighted=settings.class_weights != "none"),
+        summary=check_data(splits, counts, mapping, weighted=settings.class_weights != "none"),
         notes=tuple(notes),
         inputs=(
             *_describe_inputs(reviews, mapping, label_settings),

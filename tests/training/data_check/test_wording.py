@@ -61,7 +61,8 @@ def test_a_number_stays_with_its_percent_sign():
 def test_the_summary_names_what_is_left_out_and_repeated():
     text = " ".join(" ".join(format_summary(SUMMARY, [], 80)).split())
     assert (
-        "3 rows with an unknown label: 'odd' (2); 4 rows without a label, 'None' (4) among them; 1 row without" in text
+        "3 rows with a label of no class: 'odd' (2); 4 rows without a label, 'None' (4) among them; 1 row without"
+        in text
     )
     assert "20 rows repeat another's text, 10 more nearly, and stay on its side of the split" in text
     assert "6 rows hold a text that also occurs with another label, and are not used for validation" in text

@@ -102,7 +102,9 @@ class LocalFile:
     def __init__(self, location: str, overwrite: bool, scratch: str | None = None) -> None:
         self.shown = location
         self._overwrite = overwrite
-        path = Path(os.path.realpath(os.path.expanduser(location)))  # a link stays, and the file that it points to is replaced
+        path = Path(
+            os.path.realpath(os.path.expanduser(location))
+        )  # a link stays, and the file that it points to is replaced
         self._folder = path.parent
         if location.endswith((os.sep, "/")) or path.is_dir():
             raise OutputError(f"{location} is a folder. Name a file in it.")

@@ -55,13 +55,16 @@ def count_rows(
     }
 
 
-def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) -> dict[str, Any]:
+def check_data(
+    splits: ReviewSplits, counts: dict[str, Any], mapping: LabelMapping, *, weighted: bool
+) -> dict[str, Any]:
     """Count what is unusual, and collect the findings.
 
     Args:
         splits: the rows of the run.
         counts: what is counted already, with `rows` (all that were read), `blank`, `label_missing`,
             `label_unknown_rows` and `conflicting` among it.
+        mapping: the classes of the labels.
         weighted: true if the run uses class weights.
 
     Returns:
@@ -91,7 +94,7 @@ def check_data(splits: ReviewSplits, counts: dict[str, Any], *, weighted: bool) 
         *check_class_sizes(splits.labels, splits.count_classes(splits.training), weighted=weighted),
         *check_validation(splits),
         *check_text_quality(splits),
-        *check_repeats(len(all_rows), summary),
+        *check_repeats(len(all_rows), summary, mapping),
         *check_overlaps(summary["overlaps"]),
         *check_class_mixes(splits),
         *check_groups(splits, candidates),

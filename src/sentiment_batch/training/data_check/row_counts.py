@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sentiment_batch.labels.mapping import suggest_middle
+from sentiment_batch.labels.stars import format_setting
 from sentiment_batch.report.formatting import format_quantity
 from sentiment_batch.training.data_check.findings import Finding, format_share, join_names
 
 if TYPE_CHECKING:
+    from sentiment_batch.labels.mapping import LabelMapping
     from sentiment_batch.training.dataset import ReviewSplits
     from sentiment_batch.training.split import IntArray
 
@@ -93,12 +96,13 @@ def check_validation(splits: ReviewSplits) -> Iterator[Finding]:
         )
 
 
-def check_repeats(rows: int, counts: Mapping[str, Any]) -> Iterator[Finding]:
+def check_repeats(rows: int, counts: Mapping[str, Any], mapping: LabelMapping | None) -> Iterator[Finding]:
     """Find many repeated and conflicting texts, and many rows that are left out.
 
     Args:
         rows: the number of rows with a text.
         counts: the counts of the summary.
+        mapping: the classes of the labels; None if they are unknown.
     """
     repeated, conflicting = counts["repeated"] / rows, counts["conflicting"] / rows
     if repeated >= MIN_REPEATED_SHARE:
@@ -116,14 +120,17 @@ def check_repeats(rows: int, counts: Mapping[str, Any]) -> Iterator[Finding]:
         )
     unknown = next(iter(counts["label_unknown"]), None)
     example = "" if unknown is None else f", such as {unknown!r},"
+    # The middle of a scale of stars is left out on purpose. The cure makes a class of it.
+    middle = None if mapping is None else suggest_middle(mapping, counts["label_unknown"])
+    classes = "`stars` or `labels_map`" if middle is None else format_setting(middle)
     # Rows that are left out, by the reason
     for count, condition, cure in (
         (counts["blank"], "hold no text", "Check `text_column`"),
         (counts["label_missing"], "have no label", "Check `label_column`"),
         (
             counts["label_unknown_rows"],
-            f"have a label that is none of the classes{example}",
-            "Check `label_column`, or give them a class with `stars` or `labels_map`",
+            f"have a label of no class{example}",
+            f"Check `label_column`, or give them a class with {classes}",
         ),
     ):
         share = count / counts["rows"]

@@ -128,7 +128,7 @@ def _describe_left_out(summary: Mapping[str, Any]) -> Iterator[str]:
     if summary["label_unknown_rows"]:
         unknown = summary["label_unknown"]
         named = f": {_name_labels(unknown)}" if unknown else ""
-        yield f"{format_quantity(summary['label_unknown_rows'], 'row')} with an unknown label{named}"
+        yield f"{format_quantity(summary['label_unknown_rows'], 'row')} with a label of no class{named}"
     if summary["label_missing"]:
         written = summary["label_missing_written"]
         named = f", {_name_labels(written)} among them" if written else ""
