@@ -47,6 +47,12 @@ def test_likely_columns_are_named_first():
         find(texts=(), **others, content=TEXTS, liked=["yes", "no"] * 5)
 
 
+def test_columns_with_words_of_both_sides_are_named_first():
+    words = ["Positive", "Negative", "Irrelevant"] * 4
+    with pytest.raises(InputError, match=r'`label_column="column_3"`; the columns are \'column_3\', \'column_1\''):
+        find(texts=(), column_1=[1, 2] * 6, column_2=["A", "B"] * 6, column_3=words, column_4=[*TEXTS, "a", "b"])
+
+
 def test_columns_by_which_rows_differ_are_a_question():
     stars = [1, 5] * 4 + [1, 1]
     question = r"'label' and 'rating' could both hold the labels, and they differ in 1 of 10 rows, such as positive "

@@ -315,7 +315,8 @@ def _find_format(kind: Kind, location: str, name: str | None) -> Format:
     is_there = location == "-" or "://" in location or names_several_files(location) or os.path.exists(path)
     if kind == "readers" and not is_there:
         raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
-    raise UsageError(f"the name {location!r} does not show the format; give `{setting}` with one of {known}.")
+    csv = " Lines of text, and tables with any delimiter, are csv." if kind == "readers" else ""
+    raise UsageError(f"the name {location!r} does not show the format; give `{setting}` with one of {known}.{csv}")
 
 
 def _look_up(kind: Kind, location: str, name: str | None) -> Format | None:

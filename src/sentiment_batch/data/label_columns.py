@@ -26,6 +26,7 @@ from sentiment_batch.labels.directions import names_negative
 from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
 from sentiment_batch.labels.stars import format_setting
 from sentiment_batch.labels.values import parse_number, to_canonical
+from sentiment_batch.labels.words import name_both_sides
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
@@ -190,14 +191,18 @@ def find_label_column(
 def _make_label_error(schema: pa.Schema, sample: pa.RecordBatch | None, texts: Sequence[str]) -> InputError:
     """The error that asks for the label column. It lists columns with few different values first.
 
-    Text columns are not likely. Among the likely columns, those whose values have a known meaning come first. Columns
-    in which a low number is good (`is_negative`) and columns such as `rating_date` come last.
+    Text columns are not likely. Among the likely columns, those with words such as positive and negative come first,
+    then those whose values have another known meaning. Columns in which a low number is good (`is_negative`) and columns
+    such as `rating_date` come last.
     """
     few = {name: words for name in schema.names if name not in texts and (words := _list_few(sample, name))}
-    # False comes before True, so each mark that speaks against a column moves it back
-    likely = sorted(
-        few, key=lambda name: (names_negative(name), is_about_another(name), not holds_labels(name, few[name] * 2))
-    )
+
+    def list_doubts(name: str) -> tuple[bool, ...]:
+        """The marks that speak against a column. False comes before True, so each moves it back."""
+        has_no_words = not name_both_sides(few[name])
+        return names_negative(name), is_about_another(name), has_no_words, not holds_labels(name, few[name] * 2)
+
+    likely = sorted(few, key=list_doubts)
     names = [*likely, *(name for name in schema.names if name not in likely)]
     such_as = "".join(f", such as with {format_setting(name, 'label_column')}" for name in likely[:1])
     repeated = [name for name in list_label_names(dict.fromkeys(schema.names)) if schema.names.count(name) > 1]

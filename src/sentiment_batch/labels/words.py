@@ -46,6 +46,11 @@ def find_side(label: str) -> str:
     return normalize_word(label) if meaning is None else meaning.removeprefix("very ").replace("mixed", "neutral")
 
 
+def name_both_sides(words: Iterable[str]) -> bool:
+    """True if some of the words mean negative, and others positive."""
+    return {"negative", "positive"} <= set(map(find_side, words))
+
+
 def order_words(words: Iterable[str]) -> list[str]:
     """`words` from worst to best if all are known, else in alphabetical order."""
     known = list(words)
