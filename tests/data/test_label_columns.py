@@ -4,7 +4,7 @@ import re
 import pyarrow as pa
 import pytest
 
-from sentiment_batch.data.label_columns import LabelColumns, find_label_column
+from sentiment_batch.data.label_columns import LabelColumns, extract_any_values, find_label_column
 from sentiment_batch.data.readers.table import TableReader
 from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.files.checksums import checked_json
@@ -211,10 +211,16 @@ def test_objects_are_no_labels(as_text):
         assert find("label.a", text=TEXTS, label=column) == "label.a"
 
 
-@pytest.mark.parametrize("column", [[["good"], ["bad"]] * 5, ["['good']", "['bad']"] * 5, ["[0]", "[1]"] * 5])
+@pytest.mark.parametrize("column", [[["good"], ["bad", "late"]] * 5, ["['good']", "['bad']"] * 5, ["[0]", "[1]"] * 5])
 def test_lists_are_no_labels(column):
-    with pytest.raises(UsageError, match=r"'label' holds lists, which are no labels\. Write one label in each row"):
+    with pytest.raises(UsageError, match=r"'label' holds lists such as \[.*, which are no labels\. Write one label in"):
         find(text=TEXTS, label=column)
+
+
+def test_lists_of_one_label_are_labels():
+    column = [["good"], ["bad"], None, []]
+    assert find(text=[*TEXTS, "a", "b"], label=column * 3) == "label"
+    assert extract_any_values(pa.RecordBatch.from_pydict({"label": column}), "label") == ["good", "bad", None, None]
 
 
 def test_words_in_brackets_are_labels():

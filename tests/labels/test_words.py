@@ -14,6 +14,8 @@ from sentiment_batch.labels.words import WORD_ORDER, find_meaning, find_side, or
             ("praise", None),
             ("strongly disagree", "very negative"),
             ("Very Satisfied", "very positive"),
+            *(("Excellent", "very positive"), ("terrible", "very negative"), ("Sehr gut", "very positive")),
+            *(("很差", "very negative"), ("差", "negative"), ("好", "positive"), ("一般", "neutral")),
         ),
     ],
 )
@@ -25,6 +27,9 @@ def test_words_are_ordered_by_meaning_only_if_all_are_known():
     assert order_words(["Positivo", "Negativo", "Neutro"]) == ["Negativo", "Neutro", "Positivo"]
     assert order_words(["good", "bad", "praise"]) == ["bad", "good", "praise"]
     assert order_words(["👍", "👎"]) == ["👎", "👍"]
+    scale = ["Terrible", "Poor", "Average", "Very good", "Excellent"]
+    assert [find_side(word) for word in scale] == ["negative", "negative", "neutral", "positive", "positive"]
+    assert order_words(sorted(scale))[:3] == scale[:3]
     assert order_words(reversed(WORD_ORDER)) == list(WORD_ORDER)
 
 

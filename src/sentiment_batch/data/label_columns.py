@@ -162,7 +162,8 @@ def _make_nested_error(column: str, value: dict[str, object] | list[object]) -> 
     another = "or name another column with `label_column`"
     if isinstance(value, list):
         return UsageError(
-            f"column {column!r} holds lists, which are no labels. Write one label in each row, {another}."
+            f"column {column!r} holds lists such as {value!r:.60}, which are no labels. Write one label in each row, "
+            f"{another}."
         )
     inside = format_setting(f"{column}.{next(iter(value), 'label')}", "label_column")
     return UsageError(
@@ -192,8 +193,8 @@ def _make_label_error(schema: pa.Schema, sample: pa.RecordBatch | None, texts: S
     """The error that asks for the label column. It lists columns with few different values first.
 
     Text columns are not likely. Among the likely columns, those with words such as positive and negative come first,
-    then those whose values have another known meaning. Columns in which a low number is good (`is_negative`) and columns
-    such as `rating_date` come last.
+    then those whose values have another known meaning. Columns in which a low number is good (`is_negative`) and
+    columns such as `rating_date` come last.
     """
     few = {name: words for name in schema.names if name not in texts and (words := _list_few(sample, name))}
 
@@ -238,8 +239,13 @@ def name_labels(
 
 
 def extract_any_values(batch: pa.RecordBatch, column: str) -> list[object]:
-    """The values of a column, or their names if Python cannot hold the values."""
+    """The values of a column, or their names if Python cannot hold the values.
+
+    A list of one value is that value, and an empty list is none, because annotation tools such as doccano write the
+    labels of each text as a list.
+    """
     try:
-        return extract_values(batch, column)
+        values = extract_values(batch, column)
+        return [next(iter(one), None) if isinstance(one, list) and len(one) < 2 else one for one in values]
     except CONVERSION_ERRORS:
         return list(format_values(batch, column).to_pylist())

@@ -15,9 +15,9 @@ _TEXTS = (
     "レビュー 口コミ 本文 テキスト 리뷰 댓글 내용 문장 document النص نص تعليق المراجعة مراجعة değerlendirme"
 )
 _LABELS = (
-    "label sentiment target class stars rating score labels sentiments polarity sentimentlabel labeltext labelname "
-    "airlinesentiment ratings rate starrating reviewrating reviewscore overall overallrating grade opinion emotion "
-    "stimmung polarität bewertung sterne punkte note étoiles etoiles polarité sentimiento polaridad puntuación "
+    "label sentiment target class stars star rating score labels sentiments polarity sentimentlabel labeltext "
+    "labelname airlinesentiment ratings rate starrating reviewrating reviewscore overall overallrating grade opinion "
+    "emotion stimmung polarität bewertung sterne punkte note étoiles etoiles polarité sentimiento polaridad puntuación "
     "puntuacion calificación calificacion valoración valoracion estrellas etiqueta sentimento voto stelle valutazione "
     "punteggio etichetta nota estrelas avaliação avaliacao classificação classificacao pontuação rótulo rotulo "
     "beoordeling sterren cijfer ocena sentyment тональность оценка рейтинг метка класс duygu etiket puan yıldız "

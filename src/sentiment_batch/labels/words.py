@@ -9,23 +9,27 @@ from sentiment_batch.labels.values import normalize_word
 WORD_ORDER = ("very negative", "negative", "neutral", "mixed", "positive", "very positive")
 """The meanings of known words from worst to best. Columns with other words have their classes in alphabetical order."""
 _WORDS = {
+    "very negative": "terrible,horrible,awful,worst,sehr schlecht,很差,非常差,極差",
     "negative": (
-        "bad,poor,negativ,negativo,negativa,negatif,négatif,négative,negatief,negatywny,negatywna,olumsuz,buruk,"
+        "bad,poor,schlecht,malo,mala,mauvais,cattivo,ruim,slecht,zły,zła,kötü,плохо,плохой,плохая,差,悪い,나쁨,سيئ,"
+        "negativ,negativo,negativa,negatif,négatif,négative,negatief,negatywny,negatywna,olumsuz,buruk,"
         "негативный,негативная,отрицательный,отрицательная,негатив,负面,消极,負面,負,ネガティブ,否定的,부정,부정적,"
         "سلبي,سلبية,नकारात्मक,thumbs down,down,dislike,disliked,not recommended,unhappy,dissatisfied,disagree,"
         "差评,差評,👎,😞,😠,😡,☹,🙁,😢"
     ),
     "neutral": (
         "neutre,neutro,neutra,neutraal,neutralny,netral,nötr,tarafsız,нейтральный,нейтральная,нейтрально,中性,中立,"
-        "中评,中評,ニュートラル,중립,중립적,محايد,तटस्थ,ok,okay,average,😐"
+        "中评,中評,一般,普通,ニュートラル,중립,중립적,محايد,तटस्थ,ok,okay,average,😐"
     ),
     "mixed": "gemischt,mixte,mixto,misto,смешанный",
     "positive": (
-        "good,great,positiv,positivo,positiva,positif,positive,positief,pozytywny,pozytywna,pozitif,olumlu,baik,"
+        "good,great,gut,bueno,buena,bon,buono,bom,goed,dobry,dobra,iyi,хорошо,хороший,хорошая,好,良い,좋음,جيد,"
+        "positiv,positivo,positiva,positif,positive,positief,pozytywny,pozytywna,pozitif,olumlu,baik,"
         "позитивный,позитивная,положительный,положительная,позитив,正面,积极,積極,正,ポジティブ,肯定的,긍정,긍정적,"
         "إيجابي,إيجابية,ايجابي,सकारात्मक,thumbs up,up,like,liked,recommended,happy,satisfied,agree,"
         "好评,好評,👍,😀,😃,😊,🙂,😍"
     ),
+    "very positive": "excellent,outstanding,perfect,best,ausgezeichnet,很好,非常好,極好",
 }
 _DEGREES = frozenset(("very", "extremely", "strongly", "highly", "muy", "sehr", "très", "molto", "muito", "çok"))
 _MEANINGS = {normalize_word(word): meaning for meaning in _WORDS for word in (meaning, *_WORDS[meaning].split(","))}
