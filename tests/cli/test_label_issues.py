@@ -70,6 +70,13 @@ def test_the_table_is_never_the_measured_one(model, cli, tmp_path):
     (tmp_path / "link.csv").hardlink_to(table)
     failed(cli(*command, "--label-issues", tmp_path / "link.csv", "--overwrite"), "a file of their own", code=2)
     failed(cli(*command, "--label-issues", "-"), "need a file of their own", code=2)
+    day = tmp_path / "days" / "1.csv"
+    day.parent.mkdir()
+    day.write_bytes(before)
+    for several in (day.parent, day.parent / "*.csv"):
+        many = ("evaluate", several, "-m", model, *CPU, "--label-issues", day, "--overwrite")
+        failed(cli(*many), "need a file of their own", code=2)
+    assert day.read_bytes() == before
     (tmp_path / "issues.csv").write_text("mine")
     failed(cli(*command, "--label-issues", tmp_path / "issues.csv"), "issues.csv", "exists")
     assert (tmp_path / "issues.csv").read_text() == "mine"

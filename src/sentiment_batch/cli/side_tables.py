@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from sentiment_batch.errors import UsageError
+from sentiment_batch.errors import InputError, UsageError
 from sentiment_batch.files.filesystems import is_same_file
+from sentiment_batch.locations import suffix_of
 
 if TYPE_CHECKING:
     from sentiment_batch.data.writers.base import Writer
@@ -36,7 +37,7 @@ def publish_table(
     if location is None:
         yield None
         return
-    if location in {"", "-"} or any(is_same_file(location, source) for source in sources):
+    if location in {"", "-"} or any(_is_read(location, source) for source in sources):
         raise UsageError(f"{what} a file of their own. Name another one.")
     from sentiment_batch.data.formats import find_writer_format, open_writer
     from sentiment_batch.records import WriteOptions
@@ -55,3 +56,17 @@ def publish_table(
         writer.commit()
     finally:
         writer.abort()  # without effect after `commit`
+
+
+def _is_read(location: str, source: str) -> bool:
+    """True if `location` is the table `source`, or one of the files of a folder or pattern."""
+    if is_same_file(location, source):
+        return True
+    from sentiment_batch.data.readers.dataset import names_several_files
+    from sentiment_batch.data.readers.dataset_files import find_files
+
+    if not names_several_files(source):
+        return False
+    with suppress(InputError):  # reading the source reports what is wrong with it
+        return any(is_same_file(location, one.location) for one in find_files(source, (suffix_of(location),)))
+    return False
