@@ -58,6 +58,12 @@ def name_both_sides(words: Iterable[str]) -> bool:
 def order_words(words: Iterable[str]) -> list[str]:
     """`words` from worst to best if all are known, else in alphabetical order."""
     known = list(words)
+    ranks = {word: _find_rank(meaning, word) for word in known if (meaning := find_meaning(word)) is not None}
     # One unknown word is enough: its place between the known ones is not known
-    ranks = {word: WORD_ORDER.index(meaning) for word in known if (meaning := find_meaning(word)) is not None}
     return sorted(known, key=lambda word: (ranks[word] if len(ranks) == len(known) else 0, word))
+
+
+def _find_rank(meaning: str, word: str) -> float:
+    """The place of a word on the scale. `excellent` comes after `very good`, and `terrible` before `very bad`."""
+    beyond = normalize_word(word) in _MEANINGS and meaning.startswith("very ")
+    return WORD_ORDER.index(meaning) + (0.5 if meaning == WORD_ORDER[-1] else -0.5) * beyond
