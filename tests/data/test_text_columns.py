@@ -64,9 +64,17 @@ def test_a_column_of_numbers_by_that_name_is_reported(caplog):
     assert "column 'review' holds int64, not text" in caplog.text
 
 
-def test_a_table_without_any_text_column_is_refused():
-    with pytest.raises(InputError, match="cannot tell which column holds the text"):
-        choose_text_columns(TableReader(table(n=[1])), (), lambda: BOTH)
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"n": [1]}, "no column holds text: 'n' holds int64. Write the text"),
+        ({"n": [1], "x": [0.5]}, r"'n' holds int64, and the other columns \('x'\) hold no text either"),
+        ({"n": [1], "x": [None]}, "cannot tell which column holds the text"),
+    ],
+)
+def test_a_table_without_any_text_column_is_refused(columns, message):
+    with pytest.raises(InputError, match=message):
+        choose_text_columns(TableReader(pa.table(columns)), (), lambda: BOTH)
 
 
 LONG = ["A film that I liked a lot.", "A room that I left at once."]

@@ -141,6 +141,12 @@ def _make_unknown_error(
         )
     if not long and (rows_inside := explain_rows_inside(schema)):
         return InputError(f"no column holds the text: {rows_inside}.")
+    if not _list_texts(schema) and not any(map(pa.types.is_null, schema.types)):
+        # No column could be named, so the cure cannot be to name one
+        held = f"{schema.names[0]!r} holds {describe_type(schema.types[0])}"
+        if len(schema) > 1:
+            held += f", and the other columns ({listed(schema.names[1:])}) hold no text either"
+        return InputError(f"no column holds text: {held}. Write the text into a column of its own.")
     inside = None if long else _find_text_inside(schema)
     setting = "`text_column`" if inside is None else f"`text_column={json.dumps(inside, ensure_ascii=False)}`"
     return InputError(
