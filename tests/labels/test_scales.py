@@ -66,9 +66,9 @@ def test_other_scales_are_a_question_and_every_answer_works(numbers, column):
         ([0, 2], {"stars": "negative=0,positive=2"}),
         ([1, 2, 3, 4, 5, 55], {"stars": "2,4", "no_answer": "55"}),
         (list(range(101)), {"stars": "40,60"}),
-        (["20%", "80%", "90%", "35%"], {"stars": "48,62"}),
+        (["20%", "80%", "90%", "35%"], {"stars": "40,60"}),
         ([-0.9, 0.1, 0.5], {"stars": "negative=-0.9,neutral=0.1,positive=0.5"}),
-        ([-0.9, -0.2, 0.1, 0.5], {"stars": "-0.18,0.18"}),
+        ([-0.9, -0.2, 0.1, 0.5], {"stars": "-0.2,0.2"}),
     ],
 )
 def test_answers_keep_the_middle_of_the_scale_and_name_codes(numbers, answers):

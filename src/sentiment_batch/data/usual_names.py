@@ -16,13 +16,14 @@ _TEXTS = (
 )
 _LABELS = (
     "label sentiment target class stars star rating score labels sentiments polarity sentimentlabel labeltext "
-    "labelname airlinesentiment ratings rate starrating reviewrating reviewscore overall overallrating grade opinion "
-    "emotion stimmung polarität bewertung sterne punkte note étoiles etoiles polarité sentimiento polaridad puntuación "
-    "puntuacion calificación calificacion valoración valoracion estrellas etiqueta sentimento voto stelle valutazione "
-    "punteggio etichetta nota estrelas avaliação avaliacao classificação classificacao pontuação rótulo rotulo "
-    "beoordeling sterren cijfer ocena sentyment тональность оценка рейтинг метка класс duygu etiket puan yıldız "
-    "sentimen bintang nilai 标签 情感 情感标签 情感倾向 评分 星级 標籤 評分 "
-    "ラベル 感情 評価 極性 라벨 레이블 감정 평점 별점 التصنيف تصنيف التقييم تقييم المشاعر"
+    "labelname goldlabel gold groundtruth airlinesentiment ratings rate starrating reviewrating reviewscore "
+    "overall overallrating grade opinion emotion stimmung polarität bewertung sterne punkte note étoiles "
+    "etoiles polarité sentimiento polaridad puntuación puntuacion calificación calificacion valoración "
+    "valoracion estrellas etiqueta sentimento voto stelle valutazione punteggio etichetta nota estrelas "
+    "avaliação avaliacao classificação classificacao pontuação rótulo rotulo beoordeling sterren cijfer ocena "
+    "sentyment тональность оценка рейтинг метка класс duygu etiket puan yıldız sentimen bintang nilai 标签 情感 "
+    "情感标签 情感倾向 评分 星级 標籤 評分 ラベル 感情 評価 極性 라벨 레이블 감정 평점 별점 التصنيف تصنيف "
+    "التقييم تقييم المشاعر"
 )
 TEXT_NAMES = tuple(_TEXTS.split())
 """Usual names of text columns, the most likely first, as `simplify_name` gives them."""

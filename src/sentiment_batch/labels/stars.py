@@ -29,6 +29,8 @@ DEFAULT_STAR_RANGES = STAR_RANGES["negative", "positive"]
 """The meaning of stars in training."""
 _STAR_COLUMNS = ("star", "rating", "score", "rate", "overall", "grade", "bewertung", "puan", "voto", "puntu", "рейтинг")
 """Parts of the names of columns whose integers are stars."""
+USUAL_ENDS = ((0, 1), (-1, 1), (0, 100), (-100, 100))
+"""The ends of scales that are divided finely, such as shares and percent; the shortest first."""
 MAX_STEPS = 10
 """Largest length of a scale that is cut between two of its integers."""
 
@@ -110,17 +112,24 @@ def suggest_meaning(numbers: Iterable[float]) -> str:
     labels = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}.get(len(ordered))
     if labels:
         return ",".join(f"{label}={number:g}" for label, number in zip(labels, ordered, strict=True))
-    low, high = ordered[0], ordered[-1]
-    # With numbers of both signs, 0 is the middle, even if one end occurs in no row
-    if low < 0 < high:
-        high = max(high, -low)
-        low = -high
+    low, high = _find_ends(ordered[0], ordered[-1])
     # `apart` is half of what is left out: a fifth of the scale, or on a short one of integers one or more of them
     span = high - low
     apart = 0.1 * span
     if all(number.is_integer() for number in ordered) and span <= MAX_STEPS:
         apart = 1 if span % 2 == 0 else 0.5 if span == 3 else 1.5
     return f"{low + span / 2 - apart:g},{low + span / 2 + apart:g}"
+
+
+def _find_ends(low: float, high: float) -> tuple[float, float]:
+    """The likely ends of a scale whose lowest and highest number are known."""
+    # Shares, percent and the like seldom reach both ends. Wine points from 80 to 100 do not use the scale as a whole.
+    for start, end in USUAL_ENDS:
+        if start <= low and high <= end and (high - low) * 2 > end - start:
+            return start, end
+    # With numbers of both signs, 0 is the middle, even if one end occurs in no row
+    furthest = max(high, -low)
+    return (-furthest, furthest) if low < 0 < high else (low, high)
 
 
 def number_labels(labels: Sequence[str], numbers: Sequence[str] = ()) -> str:

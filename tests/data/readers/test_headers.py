@@ -399,3 +399,28 @@ def test_the_dialect_says_what_was_assumed(tmp_path):
     assert reader.dialect == Dialect(
         encoding="utf-8", header=True, skip_rows=1, assumed=("delimiter", "encoding", "header", "skip_rows")
     )
+
+
+PSQL = " review | stars \n--------+-------\n Fine   |     3\n(1 row)\n"
+MYSQL = "+--------+-------+\n| review | stars |\n+--------+-------+\n| Fine   |     3 |\n+--------+-------+\n"
+MARKDOWN = "| review | stars |\n|:-------|------:|\n| Fine   |     3 |\n"
+
+
+@pytest.mark.parametrize(("data", "line"), [(PSQL, 2), (MYSQL, 1), (MARKDOWN, 2), ("a title\n" + PSQL, 3)])
+def test_a_table_drawn_with_lines_is_refused(load, data, line):
+    skip_rows = int(data.startswith("a title"))
+    message = refused(load, data, skip_rows=skip_rows)
+    assert message.startswith(f", line {line}: this is a table drawn with lines of dashes")
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        ("review\nWas it good? --\n|\n", {}),
+        ("review\n--\n-- | --\n", {}),
+        ("review\n-- | --\n", {"header": True}),
+        ("review\n-- + --\n", {"delimiter": ","}),
+    ],
+)
+def test_dashes_inside_a_text_are_no_drawn_table(load, data, options):
+    assert list(load(data, **options)) == ["review"]

@@ -162,6 +162,8 @@ class CsvReader:
             comment=self._comment,
             header=options.header,
         )
+        if delimiter is None and options.header is None:
+            sample.refuse_drawn_table()
         # Each step needs what the steps before it found, so their order matters.
         self._dialect["delimiter"] = delimiter or sample.find_delimiter(self._dialect)
         self._dialect["skipinitialspace"] = sample.find_blanks(self._dialect)

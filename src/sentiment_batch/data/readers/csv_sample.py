@@ -70,6 +70,20 @@ class CsvSample:
         found = max(dialects, key=rate)
         return NO_DELIMITER if rate(found) < least or self._is_prose(found) else str(found["delimiter"])
 
+    def refuse_drawn_table(self) -> None:
+        """Refuse a table that is drawn with lines of dashes, as programs show it to people.
+
+        Raises:
+            InputError: one of the first two lines is such a line: `+---+---+`, `---+---` or `|---|---|`.
+        """
+        for line, text in enumerate(self.lines[self.skip_rows : self.skip_rows + 2], self.skip_rows + 1):
+            if "--" in text and set("|+") & set(text) and set(text) <= set("|+-: \r\n"):
+                raise InputError(
+                    f"{self.name}, line {line:,}: this is a table drawn with lines of dashes, as psql, mysql and "
+                    "Markdown show it. Let the program export CSV or tab-separated text instead. If the dashes are "
+                    "part of a text, name the `delimiter`, or say with `header` whether the first line is a header."
+                )
+
     def find_blanks(self, dialect: dict[str, Any]) -> bool:
         """True if blanks stand between delimiters and quotes, so that they have to be skipped."""
         if dialect["quoting"] == csv.QUOTE_NONE or dialect["delimiter"] in (NO_DELIMITER, " "):

@@ -58,7 +58,7 @@ def format_inspection(counts: Mapping[str, Any], all_compared: bool, width: int)
     left_out = _describe_left_out({"label_missing_written": {}, **counts})
     least = "" if all_compared else "at least "
     conflicting = f", {counts['conflicting']:,} with another label" if counts["conflicting"] else ""
-    repeated = f"{least}{format_quantity(counts['repeated'], 'row')} repeat another's text{conflicting}"
+    repeated = f"{least}{_repeating(counts['repeated'])} another's text{conflicting}"
     lengths = ""
     if counts["mean_characters"] is not None:
         lengths = (
@@ -141,10 +141,16 @@ def _describe_texts(summary: Mapping[str, Any]) -> Iterator[str]:
     repeated, nearly, conflicting = (summary[key] for key in ("repeated", "nearly_repeated", "conflicting"))
     if repeated or nearly:
         more = f", {nearly:,} more nearly" if nearly else ""
-        yield f"{format_quantity(repeated, 'row')} repeat another's text{more}, and stay on its side of the split"
+        stay = "stays" if repeated + nearly == 1 else "stay"
+        yield f"{_repeating(repeated)} another's text{more}, and {stay} on its side of the split"
     if conflicting:
-        rows = format_quantity(conflicting, "row")
-        yield f"{rows} hold a text that also occurs with another label, and are not used for validation"
+        rows = format_quantity(conflicting, "row holds", "rows hold")
+        unused = "is" if conflicting == 1 else "are"
+        yield f"{rows} a text that also occurs with another label, and {unused} not used for validation"
+
+
+def _repeating(rows: int) -> str:
+    return format_quantity(rows, "row repeats", "rows repeat")
 
 
 def _name_labels(counts: Mapping[str, int]) -> str:
