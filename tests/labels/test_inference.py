@@ -31,6 +31,11 @@ def test_words_are_ordered_from_worst_to_best():
     assert labels(five * 2) == tuple(reversed(five))
 
 
+def test_promoters_are_better_than_detractors():
+    mapping = infer_mapping(["Promoter", "Passive", "Detractor"] * 2, "NPS Category")
+    assert mapping.labels == ("Detractor", "Passive", "Promoter")
+
+
 def test_unknown_words_are_classes_in_alphabetical_order():
     assert labels(["rant", "praise", "question"] * 2) == ("praise", "question", "rant")
 
@@ -166,6 +171,17 @@ def test_five_stars_leave_the_middle_out(column):
 def test_ten_stars_leave_5_and_6_out():
     values = list(range(1, 11))
     assert codes(values, "rating") == [0, 0, 0, 0, UNKNOWN_CLASS, UNKNOWN_CLASS, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("column", ["NPS", "nps_score", "NPS Score", "Promoter Score"])
+def test_a_net_promoter_score_has_detractors_and_promoters(column):
+    values = list(range(11))
+    assert codes(values, column) == [0] * 7 + [UNKNOWN_CLASS] * 2 + [1] * 2
+
+
+@pytest.mark.parametrize("column", ["snps", "score", "npsx"])
+def test_other_scales_of_ten_are_stars(column):
+    assert codes(list(range(11)), column)[4:8] == [0, UNKNOWN_CLASS, UNKNOWN_CLASS, 1]
 
 
 def test_half_stars_lie_on_the_scale():

@@ -216,6 +216,19 @@ def test_stars_are_spread_over_all_classes_of_the_model(names, top, expected):
     assert match_mapping(None, names, stars, "stars").encode(stars).codes.tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (TWO, [0] * 7 + [UNKNOWN_CLASS] * 2 + [1] * 2),
+        (THREE, [0] * 7 + [1] * 2 + [2] * 2),
+        (FIVE, [0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),  # the question has three kinds of answers
+    ],
+)
+def test_a_net_promoter_score_is_read_as_such_for_a_model(names, expected):
+    values = list(range(11))
+    assert match_mapping(None, names, values, "NPS").encode(values).codes.tolist() == expected
+
+
 @pytest.mark.parametrize("names", [TWO, THREE])
 @pytest.mark.parametrize("trained", [None, ["negative", "positive"] * 2])
 def test_a_word_among_many_numbers_does_not_make_them_unknown(names, trained):

@@ -16,9 +16,9 @@ _TEXTS = (
 )
 _LABELS = (
     "label sentiment target class stars star rating score labels sentiments polarity sentimentlabel labeltext "
-    "labelname goldlabel gold groundtruth airlinesentiment ratings rate starrating reviewrating reviewscore "
-    "overall overallrating grade opinion emotion stimmung polarität bewertung sterne punkte note étoiles "
-    "etoiles polarité sentimiento polaridad puntuación puntuacion calificación calificacion valoración "
+    "labelname goldlabel gold groundtruth nps npsscore airlinesentiment ratings rate starrating reviewrating "
+    "reviewscore overall overallrating grade opinion emotion stimmung polarität bewertung sterne punkte note "
+    "étoiles etoiles polarité sentimiento polaridad puntuación puntuacion calificación calificacion valoración "
     "valoracion estrellas etiqueta sentimento voto stelle valutazione punteggio etichetta nota estrelas "
     "avaliação avaliacao classificação classificacao pontuação rótulo rotulo beoordeling sterren cijfer ocena "
     "sentyment тональность оценка рейтинг метка класс duygu etiket puan yıldız sentimen bintang nilai 标签 情感 "

@@ -16,10 +16,13 @@ from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
 from sentiment_batch.labels.signs import check_signs
 from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
+    PROMOTER_RANGES,
     StarRange,
     format_setting,
+    is_promoter_score,
     is_star_column,
     number_labels,
+    parse_stars,
     suggest_meaning,
 )
 from sentiment_batch.labels.values import (
@@ -231,6 +234,8 @@ def _map_numbers(counts: Mapping[str, int], column: str) -> LabelMapping:
         raise make_meaning_error(counts, column, stars=stars)
     if alone and whole and any(alone.find_label(f"{one:g}") != whole.find_label(f"{one:g}") for one in frequent):
         raise _make_rare_values_error(every - frequent, alone, whole, column)
+    if found.kind == "stars" and is_promoter_score(column, top or max(every)):
+        return map_ranges(parse_stars(PROMOTER_RANGES["negative", "positive"]))
     return found
 
 

@@ -18,8 +18,10 @@ from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
 from sentiment_batch.labels.signs import check_signs
 from sentiment_batch.labels.stars import (
     DEFAULT_STAR_RANGES,
+    PROMOTER_RANGES,
     STAR_RANGES,
     format_setting,
+    is_promoter_score,
     is_star_column,
     number_labels,
     parse_stars,
@@ -136,8 +138,9 @@ def _choose_star_ranges(labels: Sequence[str], counts: Mapping[str, int], column
         return chosen and map_numbered_words(chosen, numbered)
     counts, top = split_ratings(counts)
     words = {normalize_word(label) for label in labels}
-    ranges = next((known for names, known in STAR_RANGES.items() if set(names) == words), {})
-    if not ranges or detect_label_kind(counts) != "numbers":
+    names = next((names for names in STAR_RANGES if set(names) == words), ())
+    ranges = STAR_RANGES.get(names)
+    if ranges is None or detect_label_kind(counts) != "numbers":
         return None
     numbers = find_frequent_numbers(counts)
     low, high = min(numbers), max(numbers)
@@ -147,6 +150,8 @@ def _choose_star_ranges(labels: Sequence[str], counts: Mapping[str, int], column
     is_on_scale = found.kind == "stars" if found else stars and low >= 1 and high <= 5
     if not is_on_scale:
         return None
+    if is_promoter_score(column, top or high) and (promoters := PROMOTER_RANGES.get(names)):
+        return map_ranges(parse_stars(promoters))
     return map_ranges(parse_stars(ranges[5 if (top or high) <= 5 else 10]), low)
 
 

@@ -27,6 +27,12 @@ STAR_RANGES = {
 """The meaning of stars for models with these labels, by the top of the scale. Stars in no range are left out."""
 DEFAULT_STAR_RANGES = STAR_RANGES["negative", "positive"]
 """The meaning of stars in training."""
+PROMOTER_RANGES = {
+    ("negative", "positive"): "negative=0-6,positive=9-10",
+    ("negative", "neutral", "positive"): "negative=0-6,neutral=7-8,positive=9-10",
+}
+"""The meaning of a net promoter score: detractors up to 6, promoters from 9 on (Reichheld 2003)."""
+_PROMOTER_COLUMN = re.compile(r"(?<![a-z])nps(?![a-z])|promoter")
 _STAR_COLUMNS = ("star", "rating", "score", "rate", "overall", "grade", "bewertung", "puan", "voto", "puntu", "рейтинг")
 """Parts of the names of columns whose integers are stars."""
 USUAL_ENDS = ((0, 1), (-1, 1), (0, 100), (-100, 100))
@@ -101,6 +107,11 @@ def _parse_range(part: str) -> StarRange | None:
 def is_star_column(column: str) -> bool:
     """True if the column's name says that its integers are stars, where they could also be class numbers."""
     return any(name in column.casefold() for name in _STAR_COLUMNS)
+
+
+def is_promoter_score(column: str, top: float) -> bool:
+    """True if the column's name says that its numbers up to `top` are answers to a net promoter question."""
+    return top == 10 and _PROMOTER_COLUMN.search(column.casefold()) is not None
 
 
 def suggest_meaning(numbers: Iterable[float]) -> str:

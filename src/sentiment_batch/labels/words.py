@@ -15,11 +15,11 @@ _WORDS = {
         "negativ,negativo,negativa,negatif,négatif,négative,negatief,negatywny,negatywna,olumsuz,buruk,"
         "негативный,негативная,отрицательный,отрицательная,негатив,负面,消极,負面,負,ネガティブ,否定的,부정,부정적,"
         "سلبي,سلبية,नकारात्मक,thumbs down,down,dislike,disliked,not recommended,unhappy,dissatisfied,disagree,"
-        "差评,差評,👎,😞,😠,😡,☹,🙁,😢"
+        "detractor,detractors,差评,差評,👎,😞,😠,😡,☹,🙁,😢"
     ),
     "neutral": (
         "neutre,neutro,neutra,neutraal,neutralny,netral,nötr,tarafsız,нейтральный,нейтральная,нейтрально,中性,中立,"
-        "中评,中評,一般,普通,ニュートラル,중립,중립적,محايد,तटस्थ,ok,okay,average,😐"
+        "中评,中評,一般,普通,ニュートラル,중립,중립적,محايد,तटस्थ,ok,okay,average,passive,passives,😐"
     ),
     "mixed": "gemischt,mixte,mixto,misto,смешанный",
     "positive": (
@@ -27,7 +27,7 @@ _WORDS = {
         "positiv,positivo,positiva,positif,positive,positief,pozytywny,pozytywna,pozitif,olumlu,baik,"
         "позитивный,позитивная,положительный,положительная,позитив,正面,积极,積極,正,ポジティブ,肯定的,긍정,긍정적,"
         "إيجابي,إيجابية,ايجابي,सकारात्मक,thumbs up,up,like,liked,recommended,happy,satisfied,agree,"
-        "好评,好評,👍,😀,😃,😊,🙂,😍"
+        "promoter,promoters,好评,好評,👍,😀,😃,😊,🙂,😍"
     ),
     "very positive": "excellent,outstanding,perfect,best,ausgezeichnet,很好,非常好,極好",
 }
