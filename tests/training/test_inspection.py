@@ -88,6 +88,11 @@ def test_what_must_be_answered_comes_with_the_counts():
     assert (unnamed.counts["rows"], unnamed.first_rows) == (1, (("x", "y"),))
 
 
+def test_labels_that_train_refuses_are_a_warning():
+    found = inspect_table(reader(review=["a", "b", "c"] * 9, label=["LABEL_0", "LABEL_1", "LABEL_2"] * 9)).findings
+    assert "`train` would stop, because the labels 'LABEL_0', 'LABEL_1', 'LABEL_2' are placeholders" in found[0].text
+
+
 def test_labels_of_one_class_do_not_conflict():
     texts = [f"film {n // 2}" for n in range(40)]
     for one, other in (("positive", "POSITIVE"), ("positive", ""), (5, 4)):

@@ -219,7 +219,11 @@ def test_stars_are_mapped_by_the_cut_points_given():
         ),
         (["a", "b", "c"], ["pos", "pos", "neg"], r"only 'pos'.*'neg' is unknown or too rare"),
         (["a", "b"], ["pos", "neg"], "2 different values in 2 rows.*give more rows"),
-        ([f"text {n}" for n in range(40)], ["LABEL_0", "LABEL_1"] * 20, "'LABEL_0', 'LABEL_1' are placeholders"),
+        (
+            [f"text {n}" for n in range(40)],
+            ["LABEL_0", "LABEL_1"] * 20,
+            "'LABEL_0', 'LABEL_1' are placeholders.* as in .labels_map=.LABEL_0=negative,LABEL_1=positive",
+        ),
     ],
 )
 def test_rows_that_teach_nothing_are_refused_in_words(texts, labels, words):

@@ -27,6 +27,7 @@ from sentiment_batch.labels.settings import NO_LABEL_SETTINGS, LabelSettings
 from sentiment_batch.training.data_check.findings import Finding, sort_findings
 from sentiment_batch.training.data_check.row_counts import check_class_sizes, check_repeats
 from sentiment_batch.training.data_check.text_quality import TextQuality, describe_text_quality, measure_text_quality
+from sentiment_batch.training.refusals import explain_placeholders
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -223,6 +224,8 @@ def inspect_table(
             if found is not None:
                 check_any_text([name], int(counter.totals["full"]), int(counter.totals["rows"]))
             mapping = infer_mapping(counter.labels.elements(), label, label_settings)
+            if placeholders := explain_placeholders(mapping):
+                notes.append(Finding(text=f"`train` would stop, because {placeholders}", weight=1.0, level="warning"))
             description = description.with_mapping(mapping.meanings, assumed=not label_settings.names_meaning)
         except SentimentBatchError as error:
             question = question or error

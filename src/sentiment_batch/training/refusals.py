@@ -37,6 +37,18 @@ def refuse_equal_texts(all_rows: ReviewSet) -> None:
         )
 
 
+def explain_placeholders(mapping: LabelMapping) -> str | None:
+    """The message if all labels are placeholders such as `LABEL_0`, which scoring refuses; else None."""
+    if not all(map(is_placeholder_label, mapping.labels)):
+        return None
+    names = ("negative", "positive") if len(mapping.labels) == 2 else ("negative", "neutral", "positive")
+    example = ",".join(f"{label}={name}" for label, name in zip(mapping.labels, names, strict=False))
+    return (
+        f"the labels {listed(mapping.labels)} are placeholders. Say what they mean, as in "
+        f"{format_setting(example, 'labels_map')}."
+    )
+
+
 def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: EncodedLabels, *, sampled: bool) -> None:
     """Refuse rows of a single class, and labels without a meaning.
 
@@ -49,10 +61,8 @@ def refuse_single_class(codes: IntArray, mapping: LabelMapping, encoded: Encoded
     Raises:
         InputError: there are fewer than two classes, or their names are placeholders.
     """
-    if all(map(is_placeholder_label, mapping.labels)):  # scoring refuses a model with such names
-        raise InputError(
-            f"the labels {listed(mapping.labels)} are placeholders. Replace them by meaningful names in the table."
-        )
+    if placeholders := explain_placeholders(mapping):
+        raise InputError(placeholders)
     present = [mapping.labels[code] for code in np.unique(codes)]
     if len(present) >= 2:
         return
