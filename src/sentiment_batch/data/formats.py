@@ -7,13 +7,14 @@ import dataclasses
 import functools
 import logging
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from sentiment_batch.data import readers, writers
 from sentiment_batch.data.plugin_guards import GuardedReader, GuardedWriter, PluginGuard
 from sentiment_batch.data.readers.dataset import DatasetReader, names_several_files
 from sentiment_batch.data.readers.dataset_files import list_endings
 from sentiment_batch.data.readers.encodings import look_up_encoding
+from sentiment_batch.data.unknown_formats import NEEDED, Kind, explain_unknown
 from sentiment_batch.errors import InputError, UsageError, listed, refuse_ambiguous_url
 from sentiment_batch.files.filesystems import local_path
 from sentiment_batch.locations import compression_of, scheme_of, suffix_of
@@ -29,31 +30,8 @@ if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
     from sentiment_batch.data.writers.base import Writer
 
-Kind = Literal["readers", "writers"]
-
 logger = logging.getLogger("sentiment_batch")
 _DEFAULTS = ReadOptions()
-
-
-_EXCEL = "needs the plugin for Excel workbooks. Install it with pip install sentiment-batch-excel"
-_SQL = "needs the plugin for databases. Install it with pip install sentiment-batch-sql"
-_DELTA = "needs the plugin for Delta Lake tables. Install it with pip install sentiment-batch-delta"
-_NAME_A_TABLE = "is a database. Name one of its tables with a URL such as {}?table=reviews"
-_DATABASE_FILES = {
-    **dict.fromkeys((".db", ".sqlite", ".sqlite3"), _NAME_A_TABLE.format("sqlite:///shop.db")),
-    ".duckdb": _NAME_A_TABLE.format("duckdb:///shop.duckdb"),
-}
-_EXPORT = "is a database that no plugin reads. Export the rows of a query to Parquet or CSV, and name that file"
-_ELSEWHERE = {
-    **dict.fromkeys((".xlsx", ".xlsm", "excel"), _EXCEL),
-    ".xls": "is a workbook of an old Excel. Save it as .xlsx or as CSV",
-    ".ods": "is a spreadsheet of LibreOffice. Save it as .xlsx or as CSV",
-    **dict.fromkeys(("postgresql", "postgres", "sqlite", "duckdb", "sql"), _SQL),
-    "delta": _DELTA,
-    **_DATABASE_FILES,
-    **dict.fromkeys(("mysql", "mariadb", "snowflake", "mssql", "oracle", "redshift", "bigquery", "mongodb"), _EXPORT),
-}
-"""What to do with a file ending, URL scheme or format name that nothing installed reads or writes."""
 
 
 @functools.cache
@@ -251,7 +229,7 @@ def find_writer_format(location: str, name: str | None = None) -> Format:
 def _names_folder(kind: Kind, location: str, *endings: str) -> bool:
     """True if the end of a location shows that it is a folder of files, and no plugin claims its scheme."""
     scheme = scheme_of(location)
-    if not location.endswith(("/", *endings)) or scheme in _ELSEWHERE:
+    if not location.endswith(("/", *endings)) or scheme in NEEDED:
         return False
     return not scheme or _look_up(kind, location, None) is None
 
@@ -291,32 +269,7 @@ def _find_format(kind: Kind, location: str, name: str | None) -> Format:
     """The format that `_look_up` finds, or the error that says what to do."""
     if found := _look_up(kind, location, name):
         return found
-    registry = _get_registry(kind)
-    # The rest explains the failure: a missing plugin, an unknown name, another kind of file, a missing file
-    key = name or scheme_of(location).partition("+")[0] or suffix_of(location)
-    path = local_path(location) or ""
-    if key in _ELSEWHERE and (name or kind == "writers" or scheme_of(location) or os.path.exists(path)):
-        # Many programs give a text or a web page the ending .xls. So the first bytes decide which cure is named.
-        if key == ".xls" and kind == "readers" and os.path.isfile(path):
-            from sentiment_batch.data.readers.unknown_files import refuse_no_workbook
-
-            refuse_no_workbook(location)
-        more = f" It {_SQL}." if key in _DATABASE_FILES and registry.named("sql") is None else ""
-        raise UsageError(f"{location} {_ELSEWHERE[key]}.{more}")
-    known = listed(candidate.name for candidate in registry)
-    setting = "input_format" if kind == "readers" else "output_format"
-    if name is not None:
-        raise UsageError(f"no format is called {name!r}; `{setting}` takes one of {known}.")
-    if kind == "readers" and os.path.isfile(path):
-        from sentiment_batch.data.readers.unknown_files import refuse_known_kind
-
-        refuse_known_kind(location)
-    # A path that does not exist is likelier misspelt than of an unknown format
-    is_there = location == "-" or "://" in location or names_several_files(location) or os.path.exists(path)
-    if kind == "readers" and not is_there:
-        raise InputError(f"{location} is not there. Check the path; the formats are {known}.")
-    csv = " Lines of text, and tables with any delimiter, are csv." if kind == "readers" else ""
-    raise UsageError(f"the name {location!r} does not show the format; give `{setting}` with one of {known}.{csv}")
+    raise explain_unknown(kind, location, name, _get_registry(kind))
 
 
 def _look_up(kind: Kind, location: str, name: str | None) -> Format | None:
@@ -332,7 +285,7 @@ def _look_up(kind: Kind, location: str, name: str | None) -> Format | None:
         if name is not None:
             found = registry.named(name)
         # A table of a database may be called reviews.csv, so the ending does not count there
-        elif scheme in _ELSEWHERE:
+        elif scheme in NEEDED:
             found = next((one for one in registry if scheme in one.schemes), None)
         else:
             found = registry.claiming(location)

@@ -106,26 +106,27 @@ def find_text_columns(schema: pa.Schema, chosen: Sequence[str] = (), sample: pa.
         for name in chosen:
             _check_text(schema, name)
         return list(chosen)
-    # Columns of nothing but objects are no texts, and a repeated name cannot be chosen.
-    if sample is not None:
-        schema = infer_json_types(schema, sample)
+    return [_find_unnamed(schema if sample is None else infer_json_types(schema, sample), sample)]
+
+
+def _find_unnamed(schema: pa.Schema, sample: pa.RecordBatch | None) -> str:
+    """The column that holds the text, if the user named none; arguments and errors as for `find_text_columns`."""
+    # Columns of nothing but objects are no texts, and a repeated name cannot be chosen
     counts = collections.Counter(schema.names)
     unique = [field for field in schema if counts[field.name] == 1]
-    possible = [field for field in unique if _may_be_text(field)]
-    possible = [field for field in possible if OBJECT_MARK not in (field.metadata or {})]
+    possible = [field for field in unique if _may_be_text(field) and OBJECT_MARK not in (field.metadata or {})]
     texts = [field.name for field in possible]
-    # First a column with a usual name, then the only one with long texts, then the only column
-    usual = [name for name in texts if simplify_name(name) in TEXT_NAMES]
     strings = [field for field in possible if not is_binary(field.type)]
-    if usual:
-        return [_choose_usual(usual, [field.name for field in strings if not holds_json(field)], sample)]
+    # First a column with a usual name, then the only one with long texts, then the only column
+    if usual := [name for name in texts if simplify_name(name) in TEXT_NAMES]:
+        return _choose_usual(usual, [field.name for field in strings if not holds_json(field)], sample)
     long = [] if sample is None else list_long_texts(sample, [field.name for field in strings])
     found = long[0] if len(long) == 1 else find_usual_name(long, LONG_TEXT_NAMES)
-    if found is not None:
-        return [found]
-    if len(texts) == 1 and len(schema) == 1:
-        return texts
-    raise _make_unknown_error(schema, unique, texts, long)
+    if found is None and len(texts) == 1 and len(schema) == 1:
+        found = texts[0]
+    if found is None:
+        raise _make_unknown_error(schema, unique, texts, long)
+    return found
 
 
 def _make_unknown_error(

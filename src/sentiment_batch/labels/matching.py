@@ -88,14 +88,27 @@ def match_mapping(
     if numbers and numbers <= set(numbered):
         return replace(by_name, kind="numbers", values={f"{number:g}": numbered[number] for number in numbered})
     # 4. The usual meaning of the values, matched with the labels by meaning
-    _check_unambiguous(numbers, labels, column)
-    if detect_label_kind(counts) == "words":
-        # Twice, because a single row with a label is enough to measure a model, though not to train one
-        values = [*values, *values]
-    found = _choose_star_ranges(labels, counts, column) or infer_mapping(values, column, settings)
+    found = _infer_usual(labels, values, counts, column, settings)
     if trained and trained.kind == "numbers" and len(found.labels) > len(labels):
         _check_contradiction(found, trained, column)
     return reconcile(replace(found, no_answer=settings.no_answer), labels)
+
+
+def _infer_usual(
+    labels: Sequence[str],
+    values: Sequence[object],
+    counts: Mapping[str, int],
+    column: str,
+    settings: LabelSettings,
+) -> LabelMapping:
+    """What the values of a table mean by themselves. Arguments and errors are those of `match_mapping`."""
+    _check_unambiguous(find_numbers(counts), labels, column)
+    if stars := _choose_star_ranges(labels, counts, column):
+        return stars
+    if detect_label_kind(counts) == "words":
+        # Twice, because a single row with a label is enough to measure a model, though not to train one
+        values = [*values, *values]
+    return infer_mapping(values, column, settings)
 
 
 def _is_lowest_positive(mapping: LabelMapping) -> bool:
@@ -182,25 +195,35 @@ def _has_same_coding(trained: LabelMapping, counts: Mapping[str, int], column: s
     kind = detect_label_kind(counts)
     if kind in {"words", "booleans"}:
         return kind == trained.kind and _holds_names(trained, counts)
-    counts, file_top = split_ratings(counts)
+    counts, top = split_ratings(counts)
     numbers = find_frequent_numbers(counts)
-    alone = read_scale(numbers, stars=is_star_column(column), top=file_top)
-    is_code = alone is not None and alone.kind == "numbers"
-    # The model's coding is class numbers: all numbers of the table must be among them
-    if trained.kind != "stars":
-        if not {f"{number:g}" for number in numbers} <= set(trained.values):
+    alone = read_scale(numbers, stars=is_star_column(column), top=top)
+    if trained.kind == "stars":
+        if alone is not None and alone.kind == "numbers" and not (same_column and min(numbers) >= 1):
             return False
-        confirmed = _is_lowest_positive(trained) and is_lowest_best(column, sorted(numbers))
-        if alone is not None and is_code and len(numbers) > 1 and not confirmed:
-            _check_contradiction(alone, trained, column)
-        return True
-    # The model's coding is stars: the table must be on their scale, and on no other one
-    top, highest = max(span.high for span in trained.stars), max(numbers)
-    if is_code and not (same_column and min(numbers) >= 1):
+        return _is_on_scale(trained, numbers, top)
+    # The model's coding is class numbers: all numbers of the table must be among them
+    if not {f"{number:g}" for number in numbers} <= set(trained.values):
         return False
+    if alone is not None and alone.kind == "numbers" and len(numbers) > 1:
+        confirmed = _is_lowest_positive(trained) and is_lowest_best(column, sorted(numbers))
+        if not confirmed:
+            _check_contradiction(alone, trained, column)
+    return True
+
+
+def _is_on_scale(trained: LabelMapping, numbers: set[float], named_top: float | None) -> bool:
+    """True if numbers lie on the scale of the stars that a model was trained with, and on no other one.
+
+    Args:
+        trained: a mapping of stars.
+        numbers: the numbers of the table.
+        named_top: the top of the scale if the values of the table name it, such as 10 in `8/10`.
+    """
+    top, highest = max(span.high for span in trained.stars), max(numbers)
     if math.isinf(top):
         return True
-    if min(numbers) < min(span.low for span in trained.stars) or file_top not in {None, top}:
+    if min(numbers) < min(span.low for span in trained.stars) or named_top not in {None, top}:
         return False
     # A table that ends exactly at the top of another known scale is on that one: 1-5 for a model of 1-10
     return highest <= top and (highest == top or highest not in DEFAULT_STAR_RANGES)

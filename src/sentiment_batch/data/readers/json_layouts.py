@@ -124,24 +124,29 @@ def refuse_pandas_layouts(row: dict[str, Any], name: str) -> None:
             f"{name} is a whole table in one object, with a list for each column, as df.to_dict('list') gives it. "
             f"{_ORIENTS}"
         )
-    values = list(row.values())
-    orient = None
-    if row.keys() >= {"columns", "data"} and isinstance(row["columns"], list) and isinstance(row["data"], list):
-        orient = "split"
-    elif row.keys() >= {"schema", "data"} and isinstance(row["schema"], dict) and isinstance(row["data"], list):
-        orient = "table"
-    elif values and all(isinstance(value, dict) and value and value.keys() == values[0].keys() for value in values):
-        kinds = set(map(type, values[0].values()))
-        # Keys that are all numbers are an index. So are keys over values of several types, because a column has one
-        # type.
-        if all(map(str.isdecimal, row)) or (len(row) > 1 and len(kinds) > 1):
-            orient = "index"
-        elif dict not in kinds and (all(map(str.isdecimal, values[0])) or (len(row) > 1 and len(values[0]) > 1)):
-            orient = "columns"
-    if orient is not None:
+    if (orient := _find_orient(row)) is not None:
         raise InputError(
             f"{name} is a whole table in one object, as pandas writes it with orient={orient!r}. {_ORIENTS}"
         )
+
+
+def _find_orient(row: dict[str, Any]) -> str | None:
+    """The `orient` with which pandas writes a table as such an object; None if it is the object of one row."""
+    if row.keys() >= {"columns", "data"} and isinstance(row["columns"], list) and isinstance(row["data"], list):
+        return "split"
+    if row.keys() >= {"schema", "data"} and isinstance(row["schema"], dict) and isinstance(row["data"], list):
+        return "table"
+    # The others are objects of objects that all have the same keys
+    values = list(row.values())
+    if not values or not all(isinstance(one, dict) and one and one.keys() == values[0].keys() for one in values):
+        return None
+    kinds = set(map(type, values[0].values()))
+    # Keys that are all numbers are an index. So are keys over values of several types, because a column has one type.
+    if all(map(str.isdecimal, row)) or (len(row) > 1 and len(kinds) > 1):
+        return "index"
+    if dict not in kinds and (all(map(str.isdecimal, values[0])) or (len(row) > 1 and len(values[0]) > 1)):
+        return "columns"
+    return None
 
 
 def _holds_columns(row: dict[str, Any]) -> bool:

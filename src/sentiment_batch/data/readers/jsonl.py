@@ -61,6 +61,44 @@ class _Seen:
             self.first, self.what = number, what
         self.count += 1
 
+    def __str__(self) -> str:
+        more = f", and so in {self.count - 1:,} more" if self.count > 1 else ""
+        return f"line {self.first:,}{more}"
+
+
+class _Changes:
+    """What is read in another way than it stands in the file: repeated keys, NaN and infinity, lone surrogates."""
+
+    def __init__(self) -> None:
+        self._repeated, self._non_finite = _Seen(), _Seen()
+        self._surrogates: Counter[str] = Counter()
+        """The number of lone surrogates, by key."""
+
+    def add(self, found: Objects) -> None:
+        """Look at the next objects."""
+        for number, text, row in zip(found.numbers, found.texts, found.rows, strict=True):
+            # Surrogates need an escape such as \ud83d in the text. The search for it is quicker than one in each value.
+            if "\\ud" in text or "\\uD" in text:
+                self._surrogates.update({key: count_lone_surrogates(value) for key, value in row.items()})
+            if (twice := find_repeated_key(text, row)) is not None:
+                self._repeated.add(number, twice)
+            if has_non_finite(text):
+                self._non_finite.add(number)
+
+    def warn(self, columns: Sequence[_Column], name: str) -> None:
+        """Log a warning for each kind of change; `name` is what it calls the file."""
+        if self._repeated.count:
+            place = f"{name}, {self._repeated}"
+            logger.warning(
+                "%s: the key %r occurs twice in an object; its last value counts", place, self._repeated.what
+            )
+        if self._non_finite.count:
+            logger.warning("%s, %s: NaN and Infinity, which are not JSON, are read as null", name, self._non_finite)
+        # Columns of JSON text keep their escapes, so nothing is replaced there
+        replaced = sum(self._surrogates[column.key] for column in columns if column.type is not None)
+        if replaced:
+            logger.warning("%s: U+FFFD replaced %d lone surrogates, which are not valid text", name, replaced)
+
 
 class JsonLinesReader:
     """A `Reader` of files with one JSON object per line, one array of objects, or objects over several lines.
@@ -135,9 +173,7 @@ class JsonLinesReader:
     def _infer_columns(self) -> tuple[list[_Column], int]:
         """The columns in the order of their first appearance, and the number of rows."""
         shapes: dict[str, JsonShape] = {}
-        surrogates: Counter[str] = Counter()
-        repeated, non_finite, problems = _Seen(), _Seen(), _Seen()
-        num_rows = 0
+        changes, problems, num_rows = _Changes(), _Seen(), 0
         for found in self._parse():
             # Only a file of one object can be a whole table, so larger files are not looked at
             if num_rows == 0 and len(found.rows) == 1:
@@ -149,38 +185,16 @@ class JsonLinesReader:
                 shapes.setdefault(key, JsonShape()).add(values)
             if len(shapes) > MAX_COLUMNS:
                 raise InputError(f"{self._name} has over {MAX_COLUMNS:,} different keys. Give each row the same keys.")
-            for number, text, row in zip(found.numbers, found.texts, found.rows, strict=True):
-                # Surrogates need an escape such as \ud83d in the text. The search for it is quicker than one in each
-                # value.
-                if "\\ud" in text or "\\uD" in text:
-                    surrogates.update({key: count_lone_surrogates(value) for key, value in row.items()})
-                if (twice := find_repeated_key(text, row)) is not None:
-                    repeated.add(number, twice)
-                if has_non_finite(text):
-                    non_finite.add(number)
+            changes.add(found)
         if not shapes and problems.count:
             raise InputError(f"{self._name}, line {problems.first:,}: {problems.what}. {NEEDS_OBJECTS}")
         if not shapes:
             raise InputError(
                 f"{self._name} holds no objects with keys, so it has no columns. Give one object per line."
             )
-        if repeated.count:
-            place = self._name_lines(repeated)
-            logger.warning("%s: the key %r occurs twice in an object; its last value counts", place, repeated.what)
-        if non_finite.count:
-            logger.warning("%s: NaN and Infinity, which are not JSON, are read as null", self._name_lines(non_finite))
         columns = [_Column(key=key, type=shape.arrow_type()) for key, shape in shapes.items()]
-        # Columns of JSON text keep their escapes, so nothing is replaced there
-        replaced = sum(surrogates[column.key] for column in columns if column.type is not None)
-        if replaced:
-            shown = without_password(self._name)
-            logger.warning("%s: U+FFFD replaced %d lone surrogates, which are not valid text", shown, replaced)
+        changes.warn(columns, without_password(self._name))
         return columns, num_rows
-
-    def _name_lines(self, seen: _Seen) -> str:
-        """The first of some lines, and how many others there are."""
-        more = f", and so in {seen.count - 1:,} more" if seen.count > 1 else ""
-        return f"{without_password(self._name)}, line {seen.first:,}{more}"
 
     def _make_array(
         self, column: _Column, rows: Sequence[dict[str, Any]], texts: list[dict[str, str | None]]
