@@ -186,12 +186,8 @@ def detect_unmarked_encoding(sample: bytes) -> str | None:
 
     In the right byte order of UTF-16, the separators between values (line ends, blanks, commas) are whole characters.
     """
-    if sample.isascii():
-        # The sample may cut a character, so only its whole lines must decode
-        lines = sample[: sample.rfind(b"\n") + 1] or sample
-        found = (encoding for escape, several in _WITH_ESCAPES.items() if escape in sample for encoding in several)
-        if (encoding := next((one for one in found if _decodes(lines, one)), None)) is not None:
-            return encoding
+    if sample.isascii() and (encoding := _detect_escapes(sample)) is not None:
+        return encoding
     if len(sample) < 8 or b"\0" not in sample:
         return None
     for order in _UNMARKED:
@@ -205,6 +201,14 @@ def detect_unmarked_encoding(sample: bytes) -> str | None:
         if order.startswith("utf-32") or ascii_only or 2 * whole > sum(map(sample.count, _SEPARATORS)):
             return order
     return None
+
+
+def _detect_escapes(sample: bytes) -> str | None:
+    """ISO 2022 or HZ, if ASCII bytes are text in it; None if they are not."""
+    # The sample may cut a character, so only its whole lines must decode
+    lines = sample[: sample.rfind(b"\n") + 1] or sample
+    found = (encoding for escape, several in _WITH_ESCAPES.items() if escape in sample for encoding in several)
+    return next((one for one in found if _decodes(lines, one)), None)
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:

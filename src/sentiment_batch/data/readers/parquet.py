@@ -74,13 +74,7 @@ class ParquetReader:
         except BaseException:
             self.close()
             raise
-        splits: list[Split] = []
-        # A row group is the smallest unit that can be read alone, so each one is a split
-        for index, (_, groups) in enumerate(footers):
-            for group, (rows, batch_rows) in enumerate(groups):
-                label, key = f"{names[index]}, row group {group}", (index, group, batch_rows)
-                splits.append(Split(index=len(splits), label=label, num_rows=rows, key=key))
-        self._splits = tuple(splits)
+        self._splits = _make_splits(names, [groups for _, groups in footers])
         self.num_rows: int | None = sum(rows for _, groups in footers for rows, _ in groups)
         self._selected: frozenset[str] | None = None
 
@@ -191,6 +185,25 @@ def _find_dictionaries(schema: pa.Schema) -> list[str]:
         and field.type.value_type in (pa.string(), pa.large_string())
         and "." not in field.name  # a dot would name a part of a struct
     ]
+
+
+def _make_splits(names: Sequence[str], groups: Sequence[Sequence[tuple[int, int]]]) -> tuple[Split, ...]:
+    """A split for each row group, because a row group is the smallest unit that can be read alone.
+
+    Args:
+        names: the names of the files.
+        groups: the number of rows and the batch size of each row group, by file.
+    """
+    places = [(index, group) for index, of_file in enumerate(groups) for group in range(len(of_file))]
+    return tuple(
+        Split(
+            index=number,
+            label=f"{names[index]}, row group {group}",
+            num_rows=groups[index][group][0],
+            key=(index, group, groups[index][group][1]),
+        )
+        for number, (index, group) in enumerate(places)
+    )
 
 
 def _estimate_batch_rows(group: Any, name: str) -> int:
