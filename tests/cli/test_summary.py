@@ -195,3 +195,9 @@ def test_labels_in_another_case_are_those_of_the_model(cli, scored, tmp_path):
 def test_a_column_that_is_missing_is_one_line(summary):
     failed(summary("--by", "products"), "no column 'products'; did you mean 'product'?", "--by")
     failed(summary("--over", "product"), "is no date in a known form", "--date-format")
+
+
+def test_a_period_needs_its_column_only_where_it_is_typed(summary, monkeypatch):
+    failed(summary("--every", "week"), "--every is for the column of dates", "--over", code=2)
+    monkeypatch.setenv("SENTIMENT_BATCH_SUMMARY_EVERY", "week")
+    assert summary().exit_code == 0

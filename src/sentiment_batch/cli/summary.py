@@ -139,6 +139,10 @@ def summary(
         unsure_below=unsure_below,
         words=words,
     )
+    # A default in sentiment-batch.toml may stay without effect, but not what the user has just typed
+    source = click.get_current_context().get_parameter_source("every")
+    if over is None and source is click.core.ParameterSource.COMMANDLINE:
+        raise UsageError("`every` is for the column of dates. Name that with `over`.")
     gates = parse_gates(fail_if, FIGURES)
     if report == "-":
         raise UsageError("the shares go to standard output, so the report cannot. Name a file with --report.")
