@@ -334,11 +334,19 @@ def test_labels_without_meaning_are_refused_until_they_are_named(folder):
     assert np.array_equal(scores(folder, labels=("bad", "good")), before)
 
 
-@pytest.mark.parametrize("names", [("", "good"), ("bad", " \t"), ("bad", None)])
+@pytest.mark.parametrize("names", [("", "good"), ("bad", " \t")])
 def test_empty_labels_are_refused_until_they_are_named(folder, names):
     edit_json(folder, "config.json", id2label=dict(zip("01", names, strict=True)), label2id=None)
     refused(folder, "which mean nothing. Name them in this order")
     assert load_classifier(folder, ("bad", "good")).labels == ("bad", "good")
+
+
+def test_a_label_that_is_null_is_refused(folder):
+    edit_json(folder, "config.json", id2label={"0": "bad", "1": None}, label2id=None)
+    # Transformers 5.17 does not load such a file, later versions do
+    refused(
+        folder, r"which mean nothing. Name them in this order|id2label in its config.json must be an object such as"
+    )
 
 
 def test_other_names_for_named_labels_are_logged(folder, caplog):

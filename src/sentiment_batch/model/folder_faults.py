@@ -105,13 +105,20 @@ def explain_load_error(folder: Path, error: Exception) -> str:
         release = importlib.metadata.version("transformers")
         family = f"Transformers {release} does not know its family (model_type {config.get('model_type')!r})"
         return f"{family}. Upgrade Transformers, or name another model."
-    if labels is not None and not (isinstance(labels, dict) and all(map(str.isdecimal, labels))):
+    if labels is not None and not _are_names(labels):
         return 'id2label in its config.json must be an object such as {"0": "negative", "1": "positive"}. Correct it.'
     if not isinstance(limit, int | float):
         return f"model_max_length in its tokenizer_config.json is {limit!r}, not a number. Correct it."
     if type(error).__name__ == "SafetensorError":
         return f"its weights are damaged or incomplete ({reason(error)}). Fetch it again."
     return f"{type(error).__name__}: {reason(error)}. Fetch it again, or name another model."
+
+
+def _are_names(labels: object) -> bool:
+    """True if `id2label` names each class by its number. Some versions of Transformers load other values, too."""
+    return isinstance(labels, dict) and all(
+        number.isdecimal() and isinstance(name, str) for number, name in labels.items()
+    )
 
 
 def refuse_other_shapes(folder: Path, mismatched: Any, num_labels: int | None = None) -> None:
