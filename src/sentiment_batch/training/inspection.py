@@ -202,16 +202,7 @@ def inspect_table(
         question = question or error
     elif error is not None and found is not None:  # there is none, which a table to score does not need
         notes.append(Finding(text=f"`train` would need labels, but {error}", weight=1.0))
-    # Read all rows once, and count them
-    counter, first = _Counter(), list[tuple[str | None, ...]]()
-    for batch in stream_batches(reader):
-        first += _show_rows(batch.slice(0, MAX_FIRST_ROWS - len(first)))
-        nothing: list[Any] = [None] * batch.num_rows
-        texts = extract_texts(batch, text.names).to_pylist() if text.names else nothing
-        labels: Sequence[object] = nothing
-        if label is not None:
-            labels = name_labels(extract_any_values(batch, label), batch.schema, label, label_settings)
-        counter.add(texts, ["" if value is None else _to_text(value) for value in labels])
+    counter, first = _read_rows(reader, text.names, label, label_settings)
     # Say how the table was read, and what its labels mean
     assumed = ["text_columns"] if text.assumed else []
     if label is not None and label_column is None:
@@ -241,6 +232,27 @@ def inspect_table(
         findings=tuple(sort_findings([*counter.find(counts, mapping), *notes])),
         question=question,
     )
+
+
+def _read_rows(
+    reader: Reader, text_columns: Sequence[str], label_column: str | None, label_settings: LabelSettings
+) -> tuple[_Counter, list[tuple[str | None, ...]]]:
+    """Read all rows once, and count them. A table without texts or labels has none in any row.
+
+    Returns:
+        The counts, and the first rows as text.
+    """
+    counter, first = _Counter(), list[tuple[str | None, ...]]()
+    for batch in stream_batches(reader):
+        first += _show_rows(batch.slice(0, MAX_FIRST_ROWS - len(first)))
+        nothing: list[Any] = [None] * batch.num_rows
+        texts = extract_texts(batch, text_columns).to_pylist() if text_columns else nothing
+        labels: Sequence[object] = nothing
+        if label_column is not None:
+            values = extract_any_values(batch, label_column)
+            labels = name_labels(values, batch.schema, label_column, label_settings)
+        counter.add(texts, ["" if value is None else _to_text(value) for value in labels])
+    return counter, first
 
 
 def _try(find: Callable[[], Found], *, named: bool) -> tuple[Found | None, SentimentBatchError | None]:
