@@ -14,6 +14,7 @@ from sentiment_batch.data.input_description import (
     list_items,
 )
 from sentiment_batch.data.readers.table import TableReader
+from sentiment_batch.data.text_columns import TextColumns
 from sentiment_batch.records import Dialect
 
 KEYS = {
@@ -30,7 +31,7 @@ def reader(dialect=None):
 
 
 def test_plain_values_have_all_keys_of_every_table():
-    found = describe_reading(reader(), text_columns=["review"], assumed=["text_columns"]).to_json()
+    found = describe_reading(reader(), text=TextColumns(names=("review",), assumed=True)).to_json()
     assert set(found) == KEYS
     assert (found["text_columns"], found["assumed"], found["delimiter"]) == (["review"], ["text_columns"], None)
     assert json.loads(json.dumps(found)) == found
@@ -38,7 +39,9 @@ def test_plain_values_have_all_keys_of_every_table():
 
 def test_the_dialect_of_a_reader_is_part_of_the_description():
     dialect = Dialect(delimiter=";", encoding="cp1252", header=True, skip_rows=2, assumed=("delimiter", "header"))
-    found = describe_reading(reader(dialect), text_columns=["review"], label_column="stars", group_column="film")
+    found = describe_reading(
+        reader(dialect), text=TextColumns(names=("review",), assumed=False), label_column="stars", group_column="film"
+    )
     assert (found.delimiter, found.encoding, found.header, found.skip_rows) == (";", "cp1252", True, 2)
     assert (found.label_column, found.group_column) == ("stars", "film")
     assert found.assumed == ("delimiter", "header")

@@ -15,6 +15,7 @@ from sentiment_batch.records import Dialect
 
 if TYPE_CHECKING:
     from sentiment_batch.data.readers.base import Reader
+    from sentiment_batch.data.text_columns import TextColumns
 
 logger = logging.getLogger("sentiment_batch")
 
@@ -78,23 +79,24 @@ class InputDescription:
 def describe_reading(
     reader: Reader,
     *,
-    text_columns: Sequence[str] | None,
+    text: TextColumns | None,
     label_column: str | None = None,
+    label_assumed: bool = False,
     group_column: str | None = None,
-    assumed: Sequence[str] = (),
 ) -> InputDescription:
     """How the table of an open reader is read.
 
     Args:
         reader: the table; its `dialect` is part of the description if it has one.
-        text_columns: the columns of the text; None if the text is not needed.
+        text: the columns of the text; None if the text is not needed.
         label_column: the column of the labels.
+        label_assumed: True if neither the user nor a model named that column.
         group_column: the column of the groups.
-        assumed: the names of the settings above that the user did not name.
     """
     dialect = dataclasses.asdict(getattr(reader, "dialect", None) or Dialect())
-    text = None if text_columns is None else tuple(text_columns)
-    columns = {"text_columns": text, "label_column": label_column, "group_column": group_column}
+    names = None if text is None else text.names
+    columns = {"text_columns": names, "label_column": label_column, "group_column": group_column}
+    assumed = ["text_columns"] * (text is not None and text.assumed) + ["label_column"] * label_assumed
     return InputDescription(**dialect | columns | {"assumed": (*assumed, *dialect["assumed"])})
 
 

@@ -134,7 +134,6 @@ def read_labelled_rows(
     # A column of ids keeps no rows together, so it is no candidate for the groups either
     id_column = find_id_column(other_values)
     ids = other_values.pop(id_column) if id_column is not None else None
-    assumed = ["text_columns"] * text_found.assumed + ["label_column"] * (label not in {label_column, known_label})
     return LabelledRows(
         name=without_password(name),
         texts=[text for row in full if (text := texts[row]) is not None],
@@ -151,7 +150,11 @@ def read_labelled_rows(
         id_column=id_column,
         ids=None if ids is None else ids.dictionary_decode(),
         input=describe_reading(
-            reader, text_columns=found, label_column=label, group_column=group_column, assumed=assumed
+            reader,
+            text=text_found,
+            label_column=label,
+            label_assumed=label not in {label_column, known_label},
+            group_column=group_column,
         ),
     )
 

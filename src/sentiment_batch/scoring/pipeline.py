@@ -161,7 +161,7 @@ def _prepare(
     for name in job.keep:
         check_column(reader.schema, name, "columns", whole=True)
     text = choose_text_columns(reader, job.text_columns, lambda: load().trained_columns)
-    description = describe_reading(reader, text_columns=text.names, assumed=["text_columns"] * text.assumed)
+    description = describe_reading(reader, text=text)
     log_description(job.source, description)
     # Only now the model, because all checks above are cheap
     scorer = load().open()

@@ -200,8 +200,7 @@ def _find_texts(job: SelectJob, table: _Table, scorer: Scorer) -> TextColumns:
 
 def _describe(table: _Table, columns: _Columns) -> InputDescription:
     """Log and return how the table is read."""
-    assumed = ["text_columns"] * columns.text.assumed
-    description = describe_reading(table.reader, text_columns=columns.text.names, assumed=assumed)
+    description = describe_reading(table.reader, text=columns.text)
     log_description(table.name, description)
     mark = " (assumed)" if columns.scored.assumed else ""
     logger.info("scores: %s%s; the output leaves out %s", columns.scored.score, mark, listed(columns.added))

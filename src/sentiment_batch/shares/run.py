@@ -126,9 +126,9 @@ def _prepare(reader: Reader, request: SummaryRequest, known: KnownModel | None) 
         text_columns=text.names,
         input=describe_reading(
             reader,
-            text_columns=text.names or None,
+            text=text if text.names else None,
             label_column=columns.label,
-            assumed=["text_columns"] * text.assumed + ["label_column"] * (not label_is_known),
+            label_assumed=not label_is_known,
         ),
         values=[labels, *groups, *periods],
         cells=CellCounts(unsure_below=request.unsure_below),

@@ -204,10 +204,8 @@ def inspect_table(
         notes.append(Finding(text=f"`train` would need labels, but {error}", weight=1.0))
     counter, first = _read_rows(reader, text.names, label, label_settings)
     # Say how the table was read, and what its labels mean
-    assumed = ["text_columns"] if text.assumed else []
-    if label is not None and label_column is None:
-        assumed.append("label_column")
-    description = describe_reading(reader, text_columns=text.names, label_column=label, assumed=assumed)
+    is_found = label is not None and label_column is None
+    description = describe_reading(reader, text=text, label_column=label, label_assumed=is_found)
     mapping = None
     if label is not None:
         try:

@@ -132,9 +132,7 @@ def _read_sample(plan: BenchPlan, model: str, rows: int) -> Sample:
     assert plan.source is not None
     with closing(formats.open_reader(plan.source, format=plan.input_format, options=plan.read)) as reader:
         text = choose_text_columns(reader, plan.text_columns, lambda: read_trained_columns(model))
-        assumed = ["text_columns"] * text.assumed
-        description = describe_reading(reader, text_columns=text.names, assumed=assumed)
-        log_description(plan.source, description)
+        log_description(plan.source, describe_reading(reader, text=text))
         return take_sample(reader, without_password(plan.source), text.names, rows)
 
 

@@ -131,7 +131,7 @@ def _find_texts(job: TrainJob, table: OpenTable, trained: LabelledRows) -> TextC
             f"{table.name} has no column {listed(trained.text_columns)} as the labelled rows have, and does not show "
             f"which of its columns holds the text: {listed(schema.names)}. Give that column the same name here."
         ) from error
-    description = describe_reading(table.reader, text_columns=found.names, assumed=["text_columns"] * found.assumed)
+    description = describe_reading(table.reader, text=found)
     log_description(table.name, description)
     return found
 
