@@ -239,9 +239,9 @@ def test_the_error_survives_the_way_from_a_worker():
 
 def test_equal_texts_are_audited_alike_and_some_are(scorer):
     some = texts(3_000)
-    audited = int8_labels.find_audited(scorer.tokens(some))
+    audited = int8_labels.find_audited(scorer.tokenizer(some))
     assert 3 <= audited.sum() <= 40
-    assert int8_labels.find_audited(scorer.tokens(some[::-1])).tolist() == audited.tolist()[::-1]
+    assert int8_labels.find_audited(scorer.tokenizer(some[::-1])).tolist() == audited.tolist()[::-1]
 
 
 def test_a_machine_without_fast_products_says_so(tiny_model, monkeypatch):

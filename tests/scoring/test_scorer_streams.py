@@ -163,11 +163,11 @@ def test_a_folder_is_found_from_another_place(tiny_model, tmp_path, monkeypatch)
 def test_tokens_of_a_model_elsewhere_need_no_second_model(tiny_model, monkeypatch):
     texts = ["the film was great", "[SEP] is text here", "a " * 100]
     with Scorer.load(str(tiny_model), device="cpu", dtype="float32") as alone:
-        expected = alone.tokens(texts)
+        expected = alone.tokenizer(texts)
         elsewhere = SimpleNamespace(description=alone.backend.description)
     monkeypatch.setattr(scorer_module, "_load_backend", lambda model, settings: elsewhere)
     monkeypatch.setattr(scorer_module.LocalBackend, "__init__", None)
-    found = Scorer(model=alone.model, settings=alone.settings).tokens(texts)
+    found = Scorer(model=alone.model, settings=alone.settings).tokenizer(texts)
     for one, other in ((found.ids, expected.ids), (found.lengths, expected.lengths), (found.cut, expected.cut)):
         assert np.array_equal(one, other)
 

@@ -86,7 +86,7 @@ def little_memory(monkeypatch):
         tried = []
 
         def small(classifier, device, dtype):
-            way, name = real(classifier, device, dtype)
+            way = real(classifier, device, dtype)
 
             def training_pass(pack):
                 tried.append(len(pack.ids))
@@ -98,7 +98,7 @@ def little_memory(monkeypatch):
                 logits.register_hook(fail)
                 return logits
 
-            return training_pass, name
+            return training_pass
 
         for module in (optimizer, loop):
             monkeypatch.setattr(module, "choose_training_pass", small)
@@ -173,14 +173,14 @@ def test_a_part_that_fails_leaves_nothing_of_earlier_parts(batch_and, settings, 
     real, calls = optimizer.choose_training_pass, itertools.count(1)
 
     def fails_once(*arguments):
-        way, name = real(*arguments)
+        way = real(*arguments)
 
         def training_pass(pack):
             if next(calls) == 3:
                 raise torch.OutOfMemoryError
             return way(pack)
 
-        return training_pass, name
+        return training_pass
 
     monkeypatch.setattr(optimizer, "choose_training_pass", fails_once)
     micro = MicroBatches(classifier, run_of(settings()))
@@ -200,7 +200,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(batch_and, settings, monk
     def broken(pack):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(optimizer, "choose_training_pass", lambda *_: (broken, "broken"))
+    monkeypatch.setattr(optimizer, "choose_training_pass", lambda *_: broken)
     with pytest.raises(RuntimeError, match="a bug"):
         MicroBatches(batch_and[0], run_of(settings())).backward(batch_and[1])
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from sentiment_batch.model.probabilities import Floats
     from sentiment_batch.records import Choice
     from sentiment_batch.scoring.backends.base import Backend, Description, OnRows
-    from sentiment_batch.tokenization.packing import Tokens
     from sentiment_batch.tokenization.tokenizer import TextPolicy, TextTokenizer
 
 logger = logging.getLogger("sentiment_batch")
@@ -303,10 +302,6 @@ class Scorer:
         if isinstance(self.backend, LocalBackend):
             return self.backend.tokenizer
         return make_tokenizer(load_rust_tokenizer(hub.resolve_model(self.model)), self.description.meta, self.policy)
-
-    def tokens(self, texts: Sequence[str]) -> Tokens:
-        """The tokens of `texts` (N,) as the model sees them."""
-        return self.tokenizer(texts)
 
     def close(self) -> None:
         """Free the device's memory; the next call loads the model again."""

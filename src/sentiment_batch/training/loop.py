@@ -220,7 +220,7 @@ class _TrainingStrategy:
     def __init__(self, classifier: EncoderClassifier, config: RunConfig) -> None:
         self.device = config.device
         self.classes = len(config.labels)
-        self._training_pass, _ = choose_training_pass(classifier, config.device, config.dtype)
+        self._training_pass = choose_training_pass(classifier, config.device, config.dtype)
         self._config = config
 
     def plan(self, lengths: npt.NDArray[np.int64], budget: int, threads: int = 1) -> list[SegmentNumbers]:

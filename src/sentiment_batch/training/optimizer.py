@@ -72,7 +72,7 @@ class MicroBatches:
 
     def __init__(self, classifier: EncoderClassifier, config: RunConfig) -> None:
         self._classifier = classifier
-        self._training_pass, _ = choose_training_pass(classifier, config.device, config.dtype)
+        self._training_pass = choose_training_pass(classifier, config.device, config.dtype)
         self._config = config
         self._graphs = None
         if uses_cuda_kernel(classifier, config.device, config.dtype):

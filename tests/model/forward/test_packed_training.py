@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sentiment_batch.model.forward import attention
+from sentiment_batch.model.forward import attention, packed_training
 from sentiment_batch.model.forward.attention import MAX_CACHED_SCORES, largest_divisor
 from sentiment_batch.model.forward.attention_backward import FIRST_LENGTH_STEP, group_runs
 from sentiment_batch.model.forward.packed_training import (
@@ -52,8 +52,7 @@ def assert_same(found, expected):
 
 def test_logits_and_gradients_are_those_of_the_base_s_own_code(classifier_and_pack):
     classifier, pack = classifier_and_pack
-    way, name = choose_training_pass(classifier, "cpu", "float32")
-    assert name == "packed without padding"
+    way = choose_training_pass(classifier, "cpu", "float32")
     assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
 
 
@@ -66,7 +65,7 @@ def test_with_the_kernel_of_cuda_too(classifier_and_pack, monkeypatch):
         "sentiment_batch.model.forward.packed_training.TrainingPackAttention",
         lambda pack, heads: attention.CudaPackAttention(pack, heads, torch.device("cpu"), None),
     )
-    way, _ = choose_training_pass(classifier, "cpu", "float32")
+    way = choose_training_pass(classifier, "cpu", "float32")
     assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
     assert len(kernel.calls) == len(classifier.encoder.transformer.layer)
     assert kernel.calls[-1][0][0] == len(pack.lengths), "the last layer asks for the first tokens alone"
@@ -82,26 +81,31 @@ def test_with_the_kernel_of_cuda_too(classifier_and_pack, monkeypatch):
         ("bfloat16", 2, (9, 0), False, False),
     ],
 )
-def test_cuda_packs_where_its_kernel_works(classifier_and_pack, pretend_cuda, dtype, heads, capability, flash, packs):
-    classifier, _ = classifier_and_pack
+def test_cuda_packs_where_its_kernel_works(
+    classifier_and_pack, pretend_cuda, monkeypatch, dtype, heads, capability, flash, packs
+):
+    classifier, pack = classifier_and_pack
     classifier.encoder.config.n_heads = heads  # of an encoder 32 wide
     pretend_cuda(capability, flash=flash)
     assert uses_cuda_kernel(classifier, "cuda:0", dtype) is packs
-    assert (choose_training_pass(classifier, "cuda:0", dtype)[1] == "packed without padding") is packs
+    monkeypatch.setattr(packed_training, "CudaPackAttention", lambda *_: None)
+    monkeypatch.setattr(packed_training, "compute_training_logits", lambda *_: "packed")
+    monkeypatch.setattr(packed_training, "_compute_padded", lambda *_: "padded")
+    assert choose_training_pass(classifier, "cuda:0", dtype)(pack) == ("packed" if packs else "padded")
 
 
-def test_the_padded_road_gives_the_same(classifier_and_pack, monkeypatch):
+def test_padded_batches_give_the_same(classifier_and_pack, monkeypatch):
     classifier, pack = classifier_and_pack
-    monkeypatch.setattr("sentiment_batch.model.forward.packed_training.move_to_device", lambda tensor, device: tensor)
-    way, name = choose_training_pass(classifier, "cuda:0", "float32")
-    assert name == "padded batches"
+    monkeypatch.setattr(packed_training, "move_to_device", lambda tensor, device: tensor)
+    assert not uses_cuda_kernel(classifier, "cuda:0", "float32")
+    way = choose_training_pass(classifier, "cuda:0", "float32")
     assert_same(outcome(classifier, way(pack)), outcome(classifier, reference(classifier, pack)))
 
 
 def test_dropout_reaches_every_place_it_has_in_the_base(classifier_and_pack):
     """With one place's dropout at a time, the outcome is another than without."""
     classifier, pack = classifier_and_pack
-    way, _ = choose_training_pass(classifier, "cpu", "float32")
+    way = choose_training_pass(classifier, "cpu", "float32")
     without = way(pack).detach()
     classifier.train()
     encoder = classifier.encoder
@@ -178,14 +182,14 @@ def test_lack_of_memory_changes_what_dropout_draws(learner, monkeypatch, caplog)
     real = optimizer.choose_training_pass
 
     def small(*arguments):
-        way, name = real(*arguments)
+        way = real(*arguments)
 
         def training_pass(pack):
             if len(pack.lengths) == 9:
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return way(pack)
 
-        return training_pass, name
+        return training_pass
 
     monkeypatch.setattr(optimizer, "choose_training_pass", small)
     assert compute_loss() != expected
@@ -197,7 +201,7 @@ def test_a_pack_of_one_token_texts(learner):
     classifier, texts = learner()
     data = texts(["good", "good"], [0, 1])
     pack = data.collate([0, 1]).pack
-    way, _ = choose_training_pass(classifier, "cpu", "float32")
+    way = choose_training_pass(classifier, "cpu", "float32")
     assert np.isfinite(way(pack).detach().numpy()).all()
 
 

@@ -57,7 +57,7 @@ def test_a_long_text_has_the_mean_of_its_windows(tiny_model):
     text = " ".join(SENTENCES)
     with Scorer.load(tiny_model, device="cpu", dtype="float32", long_text="windows") as scorer:
         found = compute_vectors(scorer, [text, "a film"])
-        tokens = scorer.tokens([text])
+        tokens = scorer.tokenizer([text])
         strategy = make_vector_strategy(scorer.local().strategy, 32, lambda: scorer.local().loaded)
         windows = [strategy.logits(tokens, np.array([row])).numpy()[0] for row in range(len(tokens.owners))]
     assert len(windows) > 2

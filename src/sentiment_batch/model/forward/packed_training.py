@@ -32,23 +32,22 @@ if TYPE_CHECKING:
 TrainingPass = Callable[["Pack"], torch.Tensor]
 """A pack to its logits (B, K), with gradients."""
 
-PACKED = "packed without padding"
 SIZES_PER_DOUBLING = 8
 """On a CPU, the sizes of packs between a power of 2 and the next. They are few, because oneDNN makes 17 kernels for
 each, and keeps 1,024 in all. With more in an epoch, it would drop and make some at each step, and memory would be cut
 into pieces that are too small for the tensors."""
 
 
-def choose_training_pass(classifier: EncoderClassifier, device: str, dtype: str) -> tuple[TrainingPass, str]:
-    """The forward pass for a classifier that is on its device, and how it lays out batches."""
+def choose_training_pass(classifier: EncoderClassifier, device: str, dtype: str) -> TrainingPass:
+    """The forward pass for a classifier that is on its device."""
     heads, place = classifier.encoder.config.n_heads, torch.device(device)
     if device == "cpu":
         return lambda pack: compute_training_logits(
             classifier, TrainingPackAttention(round_up_pack(pack, SIZES_PER_DOUBLING), heads)
-        ), PACKED
+        )
     if uses_cuda_kernel(classifier, device, dtype):
-        return lambda pack: compute_training_logits(classifier, CudaPackAttention(pack, heads, place, None)), PACKED
-    return lambda pack: _compute_padded(classifier, pack, device), "padded batches"
+        return lambda pack: compute_training_logits(classifier, CudaPackAttention(pack, heads, place, None))
+    return lambda pack: _compute_padded(classifier, pack, device)
 
 
 def uses_cuda_kernel(classifier: EncoderClassifier, device: str, dtype: str) -> bool:
