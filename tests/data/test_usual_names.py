@@ -34,6 +34,7 @@ def test_usual_names_of_texts_are_known(name):
         *("labels", "polarity", "airline_sentiment", "rate", "ratings", "star_rating", "overall", "sentiment_label"),
         *("Bewertung", "note", "puntuación", "voto", "nota", "beoordeling", "ocena", "оценка", "puan", "sentimen"),
         *("标签", "情感", "评分", "評価", "평점", "تقييم", "Human Label", "sentence sentiment", "userRating"),
+        *("gold_label", "Ground Truth", "NPS", "nps_score"),
     ],
 )
 def test_usual_names_of_labels_are_known(name):

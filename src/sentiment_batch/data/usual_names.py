@@ -16,7 +16,7 @@ _TEXTS = (
 )
 _LABELS = (
     "label sentiment target class stars star rating score labels sentiments polarity sentimentlabel labeltext "
-    "labelname goldlabel gold groundtruth nps npsscore airlinesentiment ratings rate starrating reviewrating "
+    "labelname goldlabel groundtruth nps npsscore airlinesentiment ratings rate starrating reviewrating "
     "reviewscore overall overallrating grade opinion emotion stimmung polarität bewertung sterne punkte note "
     "étoiles etoiles polarité sentimiento polaridad puntuación puntuacion calificación calificacion valoración "
     "valoracion estrellas etiqueta sentimento voto stelle valutazione punteggio etichetta nota estrelas "
