@@ -191,7 +191,7 @@ def _run(
         "history": [dataclasses.asdict(one) for one in trained.history],
         "settings": meta["settings"],
         "data": meta["data"],
-    } | ({"self_training": meta["self_training"]} if unlabelled else {})
+    } | ({"self_training": meta["self_training"]} if meta.get("self_training") else {})
 
 
 def _draw(training: Rows, seed: int, arguments: argparse.Namespace) -> tuple[Rows, list[str] | None]:
