@@ -113,6 +113,12 @@ def test_a_wrong_value_of_a_stock_model_is_named(folder, file, changes, said):
     refused(lambda: load_classifier(folder), str(folder), said)
 
 
+def test_a_null_among_the_labels_is_named(folder):
+    edit_json(folder, "config.json", id2label={"0": "bad", "1": None})
+    message = folder_faults.explain_load_error(folder, TypeError("as Transformers 5.17 raises it"))
+    assert message.startswith("id2label in its config.json must be an object such as")
+
+
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
 def test_code_of_its_own_is_named(folder, name):
     edit_json(folder, name, auto_map={"AutoConfig": "evil.Evil", "AutoTokenizer": ["evil.Evil", None]})
